@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How every role but master starts. master forks and execs the role's program with
+ *
+ *   argv: [name, instance]     e.g. { "smtpd", "1" }
+ *   descriptors: 0 and 1 /dev/null, 2 the log, CHILD_MASTER the channel to master,
+ *                CHILD_LOCK the spool lock (held open, never used), CHILD_COUNTERS a memfd
+ *   environment: TZ, BATON_USER and BATON_CHROOT where master runs as root (the user to become,
+ *                the empty folder to be locked into)
+ *
+ * and sends CONFIG as the first message. child_start() does, in this order: check descriptors,
+ * open the log, take CONFIG, run `prepare` (what the role must open before the chroot: DESIGN
+ * §1), chroot, drop root and verify that it is gone, close the sandbox, say READY, return. The
+ * caller then runs the loop. Nothing else of a role runs as root.
+ */
+#pragma once
+
+#include "lib/chan.h"
+#include "lib/conf.h"
+#include "lib/sandbox.h"
+
+enum { CHILD_LOG = 2, CHILD_MASTER = 3, CHILD_LOCK = 4, CHILD_COUNTERS = 5, CHILD_FD_FIRST_FREE = 6 };
+
+enum { EXIT_DONE = 0, EXIT_USAGE = 100, EXIT_TEMPORARY = 111 };
+
+struct child {
+	enum role role;
+	enum sandbox_profile sandbox;
+	bool chroots; /* locked into the empty folder when started by root */
+	/* Messages from master beyond CONFIG, which child_start() handles itself. */
+	const struct chan_handlers *master;
+	/* Before the chroot and as root: 0 or -E..., which ends the process (EXIT_TEMPORARY). */
+	int (*prepare)(const struct conf *conf);
+	/* A new configuration in a running process (SIGHUP); the old one is freed afterwards. */
+	void (*reconfigured)(const struct conf *conf, const struct conf *old);
+};
+
+/* What a started role knows of itself. */
+struct child_self {
+	enum role role;
+	unsigned instance;
+	struct chan *master;
+	const struct conf *conf; /* the one in force */
+};
+
+/*
+ * Starts the role; on failure logs the reason and exits. The struct must be static. When master
+ * goes away the process ends within a second (channel closed, and PR_SET_PDEATHSIG).
+ */
+const struct child_self *child_start(const struct child *child, int argc, char **argv);
+
+/* What child_start() returned, for modules that need the configuration in force. */
+const struct child_self *child_self(void);

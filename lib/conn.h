@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A stream connection on the loop: smtpd's clients and deliver's next hops. It owns the socket,
+ * an input and an output evbuffer and one deadline. Not a bufferevent: reads are up to 64 KiB,
+ * everything written in a turn leaves in one writev at its end, and EV_WRITE is asked for only
+ * after EAGAIN (DESIGN §7). TLS, when it comes, lies between the buffers and the socket here.
+ *
+ * One callback says what happened; a handler may call any function of this module, conn_free()
+ * included: the struct lives until the end of the turn.
+ */
+#pragma once
+
+#include <event2/buffer.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define CONN_READ_MAX (64u << 10)
+
+enum conn_event {
+	CONN_CONNECTED, /* a connect() finished well */
+	CONN_INPUT,	/* more bytes in conn_input(); the handler drains what it can use */
+	CONN_DRAINED,	/* output that was held back by the peer is all with the kernel */
+	CONN_EOF,	/* the peer ended its side; everything it sent was handed over before */
+	CONN_ERROR,	/* connect, read or write failed; conn_error() says how (errno) */
+	CONN_TIMEOUT	/* the deadline passed */
+};
+
+struct conn;
+typedef void conn_callback(struct conn *conn, enum conn_event event, void *arg);
+
+/* Takes over a connected, non-blocking socket. NULL when out of memory (fd closed). */
+struct conn *conn_new(int fd, conn_callback *callback, void *arg);
+
+/*
+ * Begins to connect; CONN_CONNECTED or CONN_ERROR follows. source may be NULL. Returns NULL with
+ * errno set when not even the socket could be made (EMFILE, ENOMEM).
+ */
+struct conn *conn_connect(const struct sockaddr *to, socklen_t len, const struct sockaddr *source,
+    socklen_t source_len, conn_callback *callback, void *arg);
+
+/* Closes at once and frees at the end of the turn; unsent output is lost. NULL is allowed. */
+void conn_free(struct conn *conn);
+
+/* Sends what is queued, then closes; the callback hears no more. Ends after linger_ms at the latest. */
+void conn_finish(struct conn *conn, unsigned linger_ms);
+
+/* What was read and not yet drained. */
+struct evbuffer *conn_input(struct conn *conn);
+/* Append here; it leaves at the end of the turn. */
+struct evbuffer *conn_output(struct conn *conn);
+/* Call after appending to conn_output(). */
+void conn_written(struct conn *conn);
+/* conn_output() and conn_written() in one. Returns 0 or -ENOMEM. */
+int conn_write(struct conn *conn, const void *data, size_t len);
+/* Writes what is queued now instead of at the turn's end. */
+void conn_flush(struct conn *conn);
+
+/* Reads no more until conn_resume(): back-pressure. What is in the input buffer stays. */
+void conn_pause(struct conn *conn);
+void conn_resume(struct conn *conn);
+
+/* The one deadline: ms from now, 0 for none. Doesn't move by itself. */
+void conn_deadline(struct conn *conn, unsigned ms);
+
+/* errno of the last CONN_ERROR. */
+int conn_error(const struct conn *conn);
+int conn_fd(const struct conn *conn);
+/* Bytes accepted for sending that the kernel hasn't taken yet. */
+size_t conn_unsent(const struct conn *conn);
+/*
+ * After a write error or reset: reads what the kernel still holds (a final reply may be there
+ * although our write failed) into conn_input(). Returns bytes read, 0 at the end, or -E....
+ */
+int conn_read_rest(struct conn *conn);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a role may ask of the kernel once it runs (DESIGN §1). One profile per role, each a list
+ * of system calls with conditions on arguments. What isn't listed fails with EPERM, so that an
+ * unforeseen call of a library is survivable and visible in the role's log; execve, ptrace, process_vm_*,
+ * mount, bpf and their like kill the process. Profiles are closed once, never opened again.
+ *
+ * Built with a sanitizer (BATON_SANITIZE) a profile also allows what the sanitizer's own runtime
+ * needs; such a build is for tests only.
+ */
+#pragma once
+
+enum sandbox_profile {
+	SANDBOX_SMTPD,
+	SANDBOX_KEEPER,
+	SANDBOX_QMGR,
+	SANDBOX_DELIVER,
+	SANDBOX_DNSCACHE,
+	SANDBOX_PROFILES
+};
+
+/*
+ * Closes the sandbox around this process and all its threads (the filter is synchronised to
+ * threads that exist). Sets no_new_privs and makes the process undumpable. Returns 0 or -E...;
+ * a role that can't close its sandbox must not serve.
+ */
+int sandbox_enter(enum sandbox_profile profile);
