@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The seam of one local delivery (DESIGN §3). deliver sends deliver_local, qmgr passes it on as
+ * qmgr_local, master forks: the child becomes the recipient's user and execs libexec/baton/local.
+ * This header is what master's child and the program agree on. Nobody else includes it but those
+ * two and deliver, which reads the result.
+ *
+ *   argv         local KIND MAILBOX USER SENDER RECIPIENT        (enum local_arg)
+ *     KIND       "mbox" or "maildir"
+ *     MAILBOX    the path as in the configuration: %u and a leading ~/ not yet expanded;
+ *                the program expands them, as the user, with USER and HOME
+ *     USER       login name, as the user database writes it
+ *     SENDER     envelope sender without <>; empty: the null sender
+ *     RECIPIENT  the recipient's address as it stood in the envelope
+ *   environment  HOME, USER, LOGNAME, SHELL, PATH and TZ, nothing else
+ *   directory    "/"; umask 077
+ *   descriptors  0 the content, 1 and 2 /dev/null, LOCAL_RESULT_FD the result socket; no more
+ *   content      LOCAL_LENGTH_BYTES of length (big-endian), then exactly that many bytes of the
+ *                message: unstuffed, lines end in CRLF; then the end. If anything else comes,
+ * nothing is delivered: deliver died or saw a damaged record
+ *
+ * Result: one line on LOCAL_RESULT_FD, written once, at most LOCAL_RESULT_MAX bytes,
+ *
+ *     code SP enhanced-status SP text LF          "250 2.0.0 delivered to mailbox"
+ *
+ * 2xx after mailbox and folder are synced; 4xx may be tried again; 5xx never. The exit code says
+ * the same in the words of sysexits.h, for master's log: EX_OK for 2xx, EX_TEMPFAIL for 4xx, else
+ * EX_NOUSER, EX_CANTCREAT, EX_NOPERM, EX_DATAERR (wrong length), EX_USAGE (wrong argv). Where
+ * master can't start the program, its child writes the line itself. The socket's end without a line
+ * counts as 4xx: it died or took longer than LOCAL_TIME_MAX_S, after which master kills it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* U8(kind) of deliver_local and qmgr_local */
+enum local_kind { LOCAL_MBOX = 0, LOCAL_MAILDIR = 1 };
+#define LOCAL_KIND_NAMES          \
+	{                         \
+		"mbox", "maildir" \
+	}
+
+/* argv of the program */
+enum local_arg {
+	LOCAL_ARG_NAME,
+	LOCAL_ARG_KIND,
+	LOCAL_ARG_MAILBOX,
+	LOCAL_ARG_USER,
+	LOCAL_ARG_SENDER,
+	LOCAL_ARG_RECIPIENT,
+	LOCAL_ARGS
+};
+
+enum { LOCAL_CONTENT_FD = 0, LOCAL_RESULT_FD = 3 };
+
+#define LOCAL_LENGTH_BYTES 8
+#define LOCAL_RESULT_MAX   1024
+#define LOCAL_TIME_MAX_S   300
+
+/* The one system folder whose mbox files are the group's (LOCAL_MAIL_GROUP), not the user's. */
+#define LOCAL_MAIL_DIR   "/var/mail/"
+#define LOCAL_MAIL_GROUP "mail"
+/* Who gets root's mail where no alias says otherwise, and where: never a process of uid 0. */
+#define LOCAL_ROOT_MAILBOX "/var/mail/root"
+#define LOCAL_ROOT_AS      "mail"
