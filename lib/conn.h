@@ -15,15 +15,17 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define CONN_READ_MAX (64u << 10)
+#define CONN_READ_MAX  (64u << 10)
+#define CONN_REST_MAX  (256u << 10) /* bytes conn_read_rest() takes in */
+#define CONN_FINISH_MS 30000        /* for output that is left when conn_finish() is called */
 
 enum conn_event {
 	CONN_CONNECTED, /* a connect() finished well */
-	CONN_INPUT,	/* more bytes in conn_input(); the handler drains what it can use */
-	CONN_DRAINED,	/* output that was held back by the peer is all with the kernel */
-	CONN_EOF,	/* the peer ended its side; everything it sent was handed over before */
-	CONN_ERROR,	/* connect, read or write failed; conn_error() says how (errno) */
-	CONN_TIMEOUT	/* the deadline passed */
+	CONN_INPUT,     /* more bytes in conn_input(); the handler drains what it can use */
+	CONN_DRAINED,   /* output that was held back by the peer is all with the kernel */
+	CONN_EOF,       /* the peer ended its side; everything it sent was handed over before */
+	CONN_ERROR,     /* connect, read or write failed; conn_error() says how (errno) */
+	CONN_TIMEOUT    /* the deadline passed */
 };
 
 struct conn;
@@ -42,7 +44,11 @@ struct conn *conn_connect(const struct sockaddr *to, socklen_t len, const struct
 /* Closes at once and frees at the end of the turn; unsent output is lost. NULL is allowed. */
 void conn_free(struct conn *conn);
 
-/* Sends what is queued, then closes; the callback hears no more. Ends after linger_ms at the latest. */
+/*
+ * Sends what is queued (for CONN_FINISH_MS at most), then closes; the callback hears no more.
+ * linger_ms: how long what the peer still sends is read and dropped after our last byte, so that
+ * a reset doesn't take our last reply from it; 0, the cheapest, for a peer that sends no more.
+ */
 void conn_finish(struct conn *conn, unsigned linger_ms);
 
 /* What was read and not yet drained. */
@@ -56,11 +62,14 @@ int conn_write(struct conn *conn, const void *data, size_t len);
 /* Writes what is queued now instead of at the turn's end. */
 void conn_flush(struct conn *conn);
 
-/* Reads no more until conn_resume(): back-pressure. What is in the input buffer stays. */
+/*
+ * Reads no more until conn_resume(): back-pressure. What is in the input buffer stays, and
+ * resuming doesn't report it again. Costs no system call unless the peer sends meanwhile.
+ */
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 
-/* The one deadline: ms from now, 0 for none. Doesn't move by itself. */
+/* The one deadline: ms from now, 0 for none. Doesn't move by itself. Setting it is cheap. */
 void conn_deadline(struct conn *conn, unsigned ms);
 
 /* errno of the last CONN_ERROR. */
