@@ -1,0 +1,185 @@
+"""A next hop that keeps what it gets, byte for byte as it stood on the wire (dots undone).
+
+Threads, one a connection. Knobs can be changed while it runs: `refuse` maps a verb (EHLO MAIL RCPT
+DATA DOT) to a reply, or to a function of the command line that returns a reply or None; `delay`
+waits that many seconds before the reply to the final dot; `drop` closes at that verb.
+"""
+import socket
+import threading
+import time
+
+from harness import free_port, wait_for
+
+
+class Received:
+    """One message: envelope, the bytes, the number of its connection."""
+
+    def __init__(self, sender, to, raw, connection, options):
+        self.sender, self.to, self.raw, self.connection, self.options = sender, to, raw, connection, options
+
+
+class Sink:
+    def __init__(self, port=None, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"), refuse=None,
+                 delay=0, drop=None, start=True):
+        self.port = port or free_port()
+        self.extensions, self.refuse, self.delay, self.drop = list(extensions), refuse or {}, delay, drop
+        self.messages, self.commands, self.connections = [], [], 0
+        self.lock, self.open, self.listener = threading.Lock(), set(), None
+        if start:
+            self.start()
+
+    def start(self):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.listen(512)
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+        return self
+
+    def _accept(self, listener):
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.connections += 1
+                number = self.connections
+                self.open.add(sock)
+            threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
+
+    def _serve(self, sock, number):
+        try:
+            Conversation(self, sock, number).run()
+        except (OSError, EOFError):
+            pass
+        finally:
+            with self.lock:
+                self.open.discard(sock)
+            sock.close()
+
+    def close(self):
+        if self.listener:
+            # a shutdown wakes the thread that waits in accept
+            try:
+                self.listener.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            self.listener.close()
+            self.listener = None
+        with self.lock:
+            socks = list(self.open)
+        for s in socks:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    stop = close
+
+    def wait(self, count, seconds=20):
+        """The messages, as soon as there are `count`."""
+        def enough():
+            return len(self.messages) >= count
+        enough.__doc__ = f"{count} messages at the next hop"
+        wait_for(enough, seconds)
+        return self.messages
+
+
+class Conversation:
+    def __init__(self, sink, sock, number):
+        self.sink, self.sock, self.number, self.buffer = sink, sock, number, b""
+
+    def say(self, text):
+        self.sock.sendall(text.encode() + b"\r\n")
+
+    def line(self):
+        while b"\r\n" not in self.buffer:
+            chunk = self.sock.recv(262144)
+            if not chunk:
+                raise EOFError
+            self.buffer += chunk
+        line, _, self.buffer = self.buffer.partition(b"\r\n")
+        return line
+
+    def body(self):
+        """The bytes before CRLF.CRLF, dots undone; only CRLF ends a line."""
+        parts, start = [], 0
+        data = bytearray(b"\r\n" + self.buffer)
+        while True:
+            at = data.find(b"\r\n.\r\n", max(0, start - 4))
+            if at >= 0:
+                break
+            start = len(data)
+            chunk = self.sock.recv(262144)
+            if not chunk:
+                raise EOFError
+            data += chunk
+        self.buffer = bytes(data[at + 5:])
+        parts = bytes(data[:at + 2]).replace(b"\r\n.", b"\r\n")
+        return parts[2:]
+
+    def verdict(self, verb, line):
+        rule = self.sink.refuse.get(verb)
+        return rule(line) if callable(rule) else rule
+
+    def run(self):
+        sink = self.sink
+        reply = self.verdict("CONNECT", "")
+        self.say(reply or "220 sink.example.test ESMTP")
+        sender, to, options = None, [], ""
+        while True:
+            line = self.line().decode("utf-8", "surrogateescape")
+            verb = line.split(" ")[0].split(":")[0].upper()
+            with sink.lock:
+                sink.commands.append((self.number, line))
+            if sink.drop == verb:
+                return
+            reply = self.verdict(verb, line)
+            if reply:
+                self.say(reply)
+                if reply.startswith("421"):
+                    return
+            elif verb == "EHLO":
+                names = ["sink.example.test", *sink.extensions]
+                self.say("\r\n".join(f"250{'-' if i < len(names) - 1 else ' '}{n}" for i, n in enumerate(names)))
+            elif verb == "MAIL":
+                if sender is not None:
+                    self.say("503 5.5.1 nested MAIL")
+                    continue
+                sender = line[line.index("<") + 1:line.index(">")]
+                options = line[line.index(">") + 1:].strip()
+                self.say("250 2.1.0 ok")
+            elif verb == "RCPT":
+                if sender is None:
+                    self.say("503 5.5.1 MAIL first")
+                    continue
+                to.append(line[line.index("<") + 1:line.rindex(">")])
+                self.say("250 2.1.5 ok")
+            elif verb == "DATA":
+                if not to:
+                    self.say("554 5.5.1 no valid recipients")
+                    continue
+                self.say("354 go on")
+                raw = self.body()
+                if sink.drop == "DOT":
+                    return
+                if sink.delay:
+                    time.sleep(sink.delay)
+                reply = self.verdict("DOT", raw)
+                if reply is None:
+                    with sink.lock:
+                        sink.messages.append(Received(sender, to, raw, self.number, options))
+                sender, to, options = None, [], ""
+                self.say(reply or "250 2.0.0 taken")
+            elif verb == "RSET":
+                sender, to, options = None, [], ""
+                self.say("250 2.0.0 ok")
+            elif verb == "QUIT":
+                self.say("221 2.0.0 bye")
+                return
+            elif verb in ("HELO", "NOOP"):
+                self.say("250 ok")
+            else:
+                self.say("500 5.5.2 what?")
