@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One local delivery inside the program `local` (lib/local.h): reads the message from the content
+ * descriptor, stores it in a mailbox as the user that the process already is, says how it ended.
+ * Everything runs once, blocking, in a process that holds nothing else; what it leaves behind on a
+ * failure is an unchanged mailbox.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/local.h"
+
+#define MAILBOX_LOCK_WAIT_S 60 /* for the locks of an mbox, then 4.2.0 */
+#define MAILBOX_LOCK_STALE_S                                                \
+	300 /* age of a dot-lock that nobody holds any more (liblockfile's) \
+	     */
+
+struct mailbox_request {
+	enum local_kind kind;
+	const char *mailbox; /* as in the configuration, unexpanded */
+	const char *user, *home, *sender, *recipient;
+	int content;          /* descriptor */
+	unsigned lock_wait_s; /* MAILBOX_LOCK_WAIT_S; shorter in tests */
+};
+
+struct mailbox_result {
+	unsigned code;   /* of the result line: 250, 4xx, 5xx */
+	char status[12]; /* enhanced status */
+	char text[512];
+	int exit_code; /* sysexits.h */
+};
+
+/* Delivers. The result is filled in whatever happens. */
+void mailbox_deliver(const struct mailbox_request *req, struct mailbox_result *res);
+
+/* Sets the result; fmt as printf(). */
+void mailbox_say(struct mailbox_result *res, unsigned code, const char *status, int exit_code,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* Sets the result for a failed system call on `what`: full disks and quotas have their own codes.
+ */
+void mailbox_say_errno(struct mailbox_result *res, int error, const char *what);
+
+/*
+ * Expands %u (the user), %% and a leading ~/ (the home) into out. Returns 0; -EINVAL for another
+ * %, a result that isn't an absolute path, a user with '/' or a leading dot; -ENAMETOOLONG.
+ */
+int mailbox_expand(const char *mailbox, const char *user, const char *home, char out[PATH_MAX]);
+
+/* The two kinds. path is absolute and expanded; they read the content and set the result. */
+void mailbox_maildir(
+    const struct mailbox_request *req, const char *path, struct mailbox_result *res);
+void mailbox_mbox(const struct mailbox_request *req, const char *path, struct mailbox_result *res);
+
+/*
+ * Copies the content to fd: Return-Path and Delivered-To first, then the message with LF line
+ * ends, and with `quote` a '>' before lines that begin with "From ". Returns 0; -EBADMSG when not
+ * exactly the promised number of bytes came; else the error of read or write.
+ */
+int mailbox_copy(const struct mailbox_request *req, int fd, bool quote);
+
+/* Writes all of it or fails: 0 or -E... */
+int mailbox_write(int fd, const void *data, size_t len);
+
+/* Syncs the folder that holds path: 0 or -E... */
+int mailbox_sync_folder(const char *path);
