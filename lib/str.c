@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Plain loops: the texts are verbs, domains and addresses of some ten bytes, where a call into a
+ * locale-aware libc function costs more than it saves.
+ */
+#include "lib/str.h"
+
+#include <errno.h>
+
+/* str_copy_n - copy bytes as a C string */
+int str_copy_n(char *dst, size_t size, const char *src, size_t n)
+{
+	if (size == 0)
+		return -ENAMETOOLONG;
+	dst[0] = '\0';
+	if (n >= size)
+		return -ENAMETOOLONG;
+	if (n && memchr(src, '\0', n))
+		return -EINVAL;
+	if (n)
+		memcpy(dst, src, n);
+	dst[n] = '\0';
+	return 0;
+}
+
+/* str_copy - copy a C string */
+int str_copy(char *dst, size_t size, const char *src)
+{
+	return str_copy_n(dst, size, src, strlen(src));
+}
+
+/* str_lower - make bytes lower case */
+void str_lower(char *dst, const char *src, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		dst[i] = str_lower_c(src[i]);
+}
+
+/* equal_ci - are n bytes equal without regard to case? */
+static bool equal_ci(const char *a, const char *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_lower_c(a[i]) != str_lower_c(b[i]))
+			return false;
+	return true;
+}
+
+/* str_eq_ci - are two texts equal without regard to case? */
+bool str_eq_ci(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	return a_len == b_len && equal_ci(a, b, a_len);
+}
+
+/* str_starts_ci - does a text begin with a prefix? */
+bool str_starts_ci(const char *text, size_t len, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	return n <= len && equal_ci(text, prefix, n);
+}
+
+/* str_is_ci - is a text this word? */
+bool str_is_ci(const char *text, size_t len, const char *word)
+{
+	return str_eq_ci(text, len, word, strlen(word));
+}
+
+/* str_to_u64 - the value of decimal digits */
+int str_to_u64(const char *text, size_t len, unsigned long long max, unsigned long long *value)
+{
+	unsigned long long v = 0;
+	bool over = false;
+	if (len == 0)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return -EINVAL;
+		over |= __builtin_mul_overflow(v, 10, &v);
+		over |= __builtin_add_overflow(v, (unsigned long long)(text[i] - '0'), &v);
+	}
+	if (over || v > max)
+		return -ERANGE;
+	*value = v;
+	return 0;
+}
