@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the tools and qmgr say to each other about the queue: the filter that selects messages and
+ * recipients, the rows of a listing, the rows of sites, and the verbs that change something. It is
+ * the content of the tool_* messages of lib/msg.def, encoded with lib/wire.h; both sides use these
+ * functions, so there is one form.
+ *
+ * A tool sends tool_list (or tool_change, tool_sites) over a channel of role TOOL to the socket
+ * "queue" in `runtime`. tool_list is answered with any number of tool_rows, the last of which says
+ * last = 1; rows of one message follow each other and may spread over packets. tool_change is
+ * answered once, when the change is safe on disk. Text points into the encoded bytes.
+ */
+#pragma once
+
+#include "lib/msg.h"
+#include "lib/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QUERY_SOCKET      "queue" /* name of the socket in `runtime` */
+#define QUERY_FILTER_MAX  8000    /* bytes of an encoded filter */
+#define QUERY_IDS_MAX     900     /* IDs of one filter; more are asked for in several requests */
+#define QUERY_ROWS_MAX    61000   /* bytes of rows in one packet */
+#define QUERY_PATTERN_MAX 512     /* bytes of one pattern */
+
+/* `verb` of tool_change; numbers travel in messages: append only */
+enum query_verb {
+	QUERY_FLUSH = 1,  /* due now; a site that is down is probed at once */
+	QUERY_DELETE = 2, /* gone, without a bounce */
+	QUERY_VERBS
+};
+
+/* `detail` of tool_list: one row of totals, or a row per message with its recipients */
+enum query_detail { QUERY_TOTALS = 0, QUERY_ROWS = 1 };
+
+/* where a recipient stands; numbers travel in messages: append only */
+enum query_state {
+	QUERY_STATE_NONE = 0,
+	QUERY_READY = 1,    /* due, waits for its turn */
+	QUERY_ACTIVE = 2,   /* at a deliver worker */
+	QUERY_DEFERRED = 3, /* waits for its next attempt */
+	QUERY_BOUNCING = 4, /* failed; the notice to the sender isn't out yet */
+	QUERY_DAMAGED = 5,  /* its record can't be read or sent; set aside */
+	QUERY_STATES
+};
+
+/* "ready", "active", "deferred", "bouncing", "damaged"; "none" outside the range. */
+const char *query_state_name(unsigned state);
+/* The other way round; -EINVAL for another word. */
+int query_state_parse(const char *word);
+
+/* -- filters ------------------------------------------------------------------------------ */
+
+/*
+ * Which messages and recipients are meant. All that is given must match; a message matches with
+ * those recipients that match. NULL and 0 mean "not given". Patterns compare as ASCII without
+ * case; `*` stands for any text, so "*@example.org" and "mx*.example.net" work; "<>" as sender
+ * stands for the null sender. An empty filter (no `all`, nothing given) matches nothing.
+ */
+struct query_filter {
+	bool all;
+	struct msg_bytes sender, recipient, domain, site;
+	uint64_t older_ms;   /* arrived at least this long ago */
+	uint64_t larger;     /* at least this many bytes */
+	uint8_t state;       /* enum query_state */
+	const uint64_t *ids; /* when encoding: the caller's; decoded: see query_filter_get() */
+	size_t nids;
+};
+
+/*
+ * Encodes into out (at most QUERY_FILTER_MAX bytes). Returns the bytes written, or -EMSGSIZE: too
+ * many IDs, too long a pattern.
+ */
+int query_filter_put(const struct query_filter *filter, unsigned char *out, size_t size);
+
+/*
+ * Decodes. ids is room for the IDs (QUERY_IDS_MAX), to which filter->ids then points. Returns 0
+ * or -EBADMSG.
+ */
+int query_filter_get(struct msg_bytes in, struct query_filter *filter, uint64_t *ids);
+
+/* Whether the filter names anything at all: what a changing verb insists on. */
+bool query_filter_empty(const struct query_filter *filter);
+
+/* Whether text matches a pattern as above. */
+bool query_match(struct msg_bytes pattern, const char *text, size_t len);
+
+/* -- rows of messages ---------------------------------------------------------------------- */
+
+struct query_rcpt {
+	struct msg_bytes address;
+	uint8_t state;           /* enum query_state */
+	uint16_t attempts;       /* answered by a peer so far */
+	uint64_t next_ms;        /* wall clock of the next attempt; 0: now, or none */
+	struct msg_bytes site;   /* "" while it isn't known */
+	struct msg_bytes reason; /* the last reply or trouble; "" without any */
+};
+
+/*
+ * A message and recipients of it. `more`: further recipients of the same message follow in the
+ * next row (same id), which may lie in the next packet.
+ */
+struct query_row {
+	uint64_t id;
+	uint64_t arrival_ms;
+	uint64_t size;
+	struct msg_bytes sender;
+	bool more;
+	struct msg_bytes rcpts; /* for query_next_rcpt() */
+};
+
+/* Totals: the one row of QUERY_TOTALS. */
+struct query_totals {
+	uint64_t messages, recipients, bytes;
+};
+
+/*
+ * Writing rows into a fixed wire_out of at most QUERY_ROWS_MAX bytes. Begin a row, put recipients,
+ * end it with `more`. A put that doesn't fit returns -EMSGSIZE and leaves the rows as they were
+ * before it, so that the row can be ended and continued in another packet.
+ */
+struct query_rows {
+	struct wire_out out;
+	size_t row_at; /* where the open row begins */
+	uint32_t rcpts;
+};
+
+void query_rows_init(struct query_rows *rows, void *buf, size_t size);
+int query_row_begin(struct query_rows *rows, const struct query_row *row);
+int query_row_rcpt(struct query_rows *rows, const struct query_rcpt *rcpt);
+/* Ends the open row. One without recipients is taken back. */
+void query_row_end(struct query_rows *rows, bool more);
+
+/* Walk rows or a row's recipients; *pos starts at 0. 1 and the next one, 0 at the end, -EBADMSG. */
+int query_next_row(struct msg_bytes rows, size_t *pos, struct query_row *row);
+int query_next_rcpt(struct msg_bytes rcpts, size_t *pos, struct query_rcpt *rcpt);
+
+int query_totals_put(const struct query_totals *totals, unsigned char *out, size_t size);
+int query_totals_get(struct msg_bytes in, struct query_totals *totals);
+
+/* -- rows of sites ------------------------------------------------------------------------- */
+
+enum query_site_state { QUERY_SITE_UP = 0, QUERY_SITE_DOWN = 1, QUERY_SITE_PROBING = 2 };
+
+struct query_site {
+	struct msg_bytes name;
+	uint8_t state;               /* enum query_site_state */
+	uint32_t connections, limit; /* open now, at most */
+	uint32_t active;             /* recipients at a worker */
+	uint32_t ready;              /* recipients that wait for their turn, in memory */
+	bool backlog;                /* more wait in the index */
+	uint64_t probe_ms;           /* wall clock of the next try when down; else 0 */
+	struct msg_bytes trouble;    /* the last one; "" without any */
+};
+
+/* "up", "down", "probing". */
+const char *query_site_state_name(unsigned state);
+
+/* Appends one; -EMSGSIZE leaves out as it was. */
+int query_site_put(struct wire_out *out, const struct query_site *site);
+int query_next_site(struct msg_bytes rows, size_t *pos, struct query_site *site);
