@@ -1,0 +1,104 @@
+"""As root each role runs under its own user. The users exist only in a mount namespace of the test."""
+import os
+import re
+
+import pytest
+
+from harness import HOST, children, wait_for
+
+USERS = {"smtpd": "baton-smtpd", "keeper": "baton-keeper", "qmgr": "baton-queue", "deliver": "baton-deliver",
+         "dnscache": "baton-dns"}
+FIRST = 64100
+MAIL_USER, MAIL_UID = "baton-test", 64200
+
+pytestmark = pytest.mark.root
+
+
+def status(pid, field):
+    with open(f"/proc/{pid}/status") as f:
+        return re.search(rf"(?m)^{field}:\s*(.*)$", f.read()).group(1)
+
+
+@pytest.fixture
+def as_root(house):
+    """A function that starts an instance which sees an /etc/passwd with Baton's users."""
+    for kind in ("passwd", "group"):
+        with open(f"/etc/{kind}") as f:
+            text = f.read()
+        for i, name in enumerate([*USERS.values(), MAIL_USER]):
+            uid = MAIL_UID if name == MAIL_USER else FIRST + i
+            row = f"{name}:x:{uid}:{uid}::{house.path('home')}:/bin/sh" if kind == "passwd" else f"{name}:x:{uid}:"
+            if f"\n{name}:" not in "\n" + text:
+                text += row + "\n"
+        with open(house.path(kind), "w") as f:
+            f.write(text)
+        os.chmod(house.path(kind), 0o644)
+    os.makedirs(house.path("home"))
+    os.chown(house.path("home"), MAIL_UID, MAIL_UID)
+    wrap = ["unshare", "-m", "sh", "-c", f'mount --bind {house.path("passwd")} /etc/passwd && '
+            f'mount --bind {house.path("group")} /etc/group && exec "$@"', "sh"]
+    return lambda **config: house.baton(wrap=wrap, **config)
+
+
+def test_each_role_has_its_user(as_root):
+    b = as_root()
+    uids = {}
+    for i, (role, name) in enumerate(USERS.items()):
+        for pid in b.pids(role):
+            got = set(status(pid, "Uid").split())
+            assert got == {str(FIRST + i)}, f"{role} runs as {got}, not as {name}"
+            assert set(status(pid, "Gid").split()) == {str(FIRST + i)}
+            assert status(pid, "Groups") in ("", str(FIRST + i))
+            assert int(status(pid, "CapEff"), 16) == 0 and int(status(pid, "CapPrm"), 16) == 0
+            assert status(pid, "Seccomp") == "2", f"{role} has no filter"
+            assert status(pid, "NoNewPrivs") == "1"
+            uids[role] = got.pop()
+    assert len(set(uids.values())) == len(USERS)
+    b.stop()
+
+
+def test_the_network_roles_see_an_empty_root(as_root):
+    b = as_root()
+    for role in ("smtpd", "deliver", "dnscache"):
+        for pid in b.pids(role):
+            assert os.listdir(f"/proc/{pid}/root/") == [], role
+    b.stop()
+
+
+def test_mail_goes_through(as_root, house):
+    hop = house.sink()
+    b = as_root(route=hop)
+    b.smtp().send("a@client.example.test", "b@other.test", b"Subject: root\r\n\r\nx\r\n")
+    hop.wait(1)
+    b.tool("sendmail", "-i", "-f", "a@client.example.test", "c@other.test", stdin=b"Subject: root\n\nx\n")
+    hop.wait(2)
+    b.stop()
+
+
+def test_local_mail_is_written_by_its_owner(as_root, house):
+    b = as_root(mailbox="maildir:~/Maildir")
+    b.smtp().send("a@client.example.test", f"{MAIL_USER}@{HOST}", b"Subject: own\r\n\r\nx\r\n")
+    new = house.path("home/Maildir/new")
+    wait_for(lambda: os.path.isdir(new) and os.listdir(new), 15)
+    for folder, _, files in os.walk(house.path("home/Maildir")):
+        for name in [folder, *(os.path.join(folder, n) for n in files)]:
+            st = os.stat(name)
+            assert st.st_uid == MAIL_UID and not st.st_mode & 0o077, name
+    b.stop()
+
+
+def test_the_spool_is_closed_to_others(as_root):
+    b = as_root()
+    for folder in (b.spool,):
+        assert not os.stat(folder).st_mode & 0o006, oct(os.stat(folder).st_mode)
+    b.stop()
+
+
+def test_a_killed_role_comes_back_without_privilege(as_root):
+    b = as_root()
+    dead = b.kill("smtpd")
+    for pid in b.replaced("smtpd", dead):
+        wait_for(lambda: status(pid, "Seccomp") == "2", 3)
+        assert status(pid, "Uid").split()[0] == str(FIRST)
+    assert children(b.master)
+    b.stop()
