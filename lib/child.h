@@ -5,10 +5,12 @@
  *   argv: [name, instance]     e.g. { "smtpd", "1" }
  *   descriptors: 0 and 1 /dev/null, 2 the log, CHILD_MASTER the channel to master,
  *                CHILD_LOCK the spool lock (held open, never used), CHILD_COUNTERS a memfd
- *   environment: TZ, BATON_USER and BATON_CHROOT where master runs as root (the user to become,
- *                the empty folder to be locked into)
+ *   environment: TZ; BATON_LOG "stderr" or "syslog" (what descriptor 2 is); where master runs as
+ *                root BATON_UID and BATON_GID (numbers: master looked the user up at its own
+ *                start) and BATON_CHROOT (the empty folder to be locked into)
  *
- * and sends CONFIG as the first message. child_start() does, in this order: check descriptors,
+ * and sends CONFIG as the first message, alone in its packet (chan_flush() after it); LISTEN and
+ * LINK may follow at once, they wait in the socket until the role runs its loop. child_start() does, in this order: check descriptors,
  * open the log, take CONFIG, run `prepare` (what the role must open before the chroot: DESIGN
  * §1), chroot, drop root and verify that it is gone, close the sandbox, say READY, return. The
  * caller then runs the loop. Nothing else of a role runs as root.

@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Work to be done at the end of the turn, once, however often it was asked for. */
 struct loop_task {
@@ -34,7 +35,9 @@ void loop_cancel(struct loop_task *task);
 
 /* Runs turns until loop_stop(); returns the code given there. */
 int loop_run(void);
+/* Runs one turn: for tests. */
+void loop_turn(void);
 void loop_stop(int code);
 
-/* Milliseconds of the monotonic clock, read once a turn. */
+/* Milliseconds of the monotonic clock, read at most once a turn. */
 uint64_t loop_ms(void);

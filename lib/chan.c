@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Sending gathers messages in packets: the last packet of the queue grows until the turn ends or
+ * it is full. Receiving takes a packet apart in one process-wide buffer; nothing is copied.
+ *
+ * Two facts of the kernel shape the end of a channel. A peer that dies with unread packets makes
+ * our next recvmsg() fail with ECONNRESET once, before the packets it had sent: reading goes on
+ * until the real end. And a failed send says nothing of what still waits to be read: it only
+ * stops the sending, the end is seen by the reader.
+ */
+#include "lib/chan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/loop.h"
+
+enum chan_state {
+	CHAN_OPEN,   /* both directions */
+	CHAN_MUTE,   /* the peer takes no more, its last packets are still read */
+	CHAN_CLOSED, /* `closed` was called or is about to be */
+	CHAN_FREED   /* the struct lives until the end of the turn */
+};
+
+/* A packet that waits to be sent. */
+struct packet {
+	struct packet *next;
+	size_t len;
+	unsigned nfds;
+	int fds[MSG_PACKET_FDS];
+	unsigned char data[MSG_PACKET_MAX];
+};
+
+struct chan {
+	int fd;
+	enum chan_state state;
+	enum role self, peer;
+	unsigned instance;
+	const struct chan_handlers *handlers;
+	void *arg;
+	struct event *readable, *writable;
+	struct packet *first, *last;
+	size_t backlog;
+	struct loop_task flush, release;
+};
+
+/* Room for descriptors of one received packet, aligned as the kernel wants it. */
+union control {
+	struct cmsghdr align;
+	char room[CMSG_SPACE(sizeof(int) * MSG_PACKET_FDS)];
+};
+
+/* One spare packet for the process: most turns send one packet a channel, all in one go. */
+static struct packet *spare;
+static unsigned char inbox[MSG_PACKET_MAX];
+
+/* packet_new - an empty packet */
+static struct packet *packet_new(void)
+{
+	struct packet *p = spare;
+
+	spare = NULL;
+	if (!p)
+		p = malloc(sizeof(*p));
+	if (p) {
+		p->next = NULL;
+		p->len = 0;
+		p->nfds = 0;
+	}
+	return p;
+}
+
+/* packet_free - with the descriptors it still holds */
+static void packet_free(struct packet *p)
+{
+	for (unsigned i = 0; i < p->nfds; i++)
+		close(p->fds[i]);
+	p->nfds = 0;
+	if (spare)
+		free(p);
+	else
+		spare = p;
+}
+
+/* drop_queue - what will never be sent */
+static void drop_queue(struct chan *chan)
+{
+	while (chan->first) {
+		struct packet *p = chan->first;
+
+		chan->first = p->next;
+		packet_free(p);
+	}
+	chan->last = NULL;
+	chan->backlog = 0;
+}
+
+/* chan_enter - the one place where a channel's state changes */
+static void chan_enter(struct chan *chan, enum chan_state next)
+{
+	if (next <= chan->state)
+		return;
+	chan->state = next;
+	drop_queue(chan);
+	event_del(chan->writable);
+	if (next == CHAN_MUTE)
+		return;
+	event_del(chan->readable);
+	if (chan->fd >= 0)
+		close(chan->fd);
+	chan->fd = -1;
+	loop_cancel(&chan->flush);
+}
+
+/* chan_end - nothing more will be received: tell the owner once */
+static void chan_end(struct chan *chan)
+{
+	if (chan->state >= CHAN_CLOSED)
+		return;
+	chan_enter(chan, CHAN_CLOSED);
+	if (chan->handlers->closed)
+		chan->handlers->closed(chan, chan->arg);
+}
+
+/* -- sending ------------------------------------------------------------------------------ */
+
+/* packet_send - one sendmsg(); 1 sent, 0 not now, -E... */
+static int packet_send(int fd, struct packet *p)
+{
+	union control control;
+	struct iovec iov = {p->data, p->len};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (p->nfds > 0) {
+		struct cmsghdr *c;
+
+		memset(&control, 0, sizeof(control));
+		mh.msg_control = control.room;
+		mh.msg_controllen = CMSG_SPACE(sizeof(int) * p->nfds);
+		c = CMSG_FIRSTHDR(&mh);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * p->nfds);
+		memcpy(CMSG_DATA(c), p->fds, sizeof(int) * p->nfds);
+	}
+	while (sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+		if (errno == EINTR)
+			continue;
+		/* ETOOMANYREFS: too many descriptors in flight; the peer reads them soon. */
+		return errno == EAGAIN || errno == ETOOMANYREFS || errno == ENOBUFS ? 0 : -errno;
+	}
+	return 1;
+}
+
+/* chan_flush - as many packets as the kernel takes */
+void chan_flush(struct chan *chan)
+{
+	int r = 1;
+
+	while (chan->state == CHAN_OPEN && chan->first) {
+		struct packet *p = chan->first;
+
+		r = packet_send(chan->fd, p);
+		if (r <= 0)
+			break;
+		chan->backlog -= p->len;
+		chan->first = p->next;
+		if (!chan->first)
+			chan->last = NULL;
+		packet_free(p);
+	}
+	if (r == 0)
+		event_add(chan->writable, NULL);
+	else if (r < 0)
+		chan_enter(chan, CHAN_MUTE);
+}
+
+/* flush_task - the end of the turn */
+static void flush_task(struct loop_task *task)
+{
+	chan_flush((struct chan *)((char *)task - offsetof(struct chan, flush)));
+}
+
+/* on_writable - the peer has read something */
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	chan_flush(arg);
+}
+
+/* keep_fds - the packet's own copies of a message's descriptors */
+static int keep_fds(struct packet *p, const int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int copy = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+
+		if (copy < 0) {
+			int error = errno;
+
+			while (i-- > 0)
+				close(p->fds[--p->nfds]);
+			return -error;
+		}
+		p->fds[p->nfds++] = copy;
+	}
+	return 0;
+}
+
+/* append - encode into the packet; -EMSGSIZE when it doesn't fit any more */
+static int append(struct packet *p, enum msg_type type, const void *msg)
+{
+	int fds[MSG_FDS_MAX];
+	unsigned nfds;
+	int n = msg_encode(type, msg, p->data + p->len, sizeof(p->data) - p->len, fds, &nfds);
+
+	if (n < 0)
+		return n;
+	if (p->nfds + nfds > MSG_PACKET_FDS)
+		return -EMSGSIZE;
+	if (nfds > 0) {
+		int error = keep_fds(p, fds, nfds);
+
+		if (error)
+			return error;
+	}
+	p->len += (size_t)n;
+	return n;
+}
+
+/* chan_send - into the last packet, or a new one when that is full */
+int chan_send(struct chan *chan, enum msg_type type, const void *msg)
+{
+	struct packet *p = chan->last;
+	int n = -EMSGSIZE;
+
+	if (chan->state != CHAN_OPEN)
+		return -EPIPE;
+	if (!msg_allowed(type, chan->self, chan->peer))
+		log_bug("%s may not send %s to %s", role_name(chan->self), msg_name(type),
+		    role_name(chan->peer));
+	if (p)
+		n = append(p, type, msg);
+	if (n == -EMSGSIZE) {
+		if (chan->backlog > CHAN_BACKLOG_MAX) {
+			log_warnx("%s/%u doesn't read: channel given up", role_name(chan->peer),
+			    chan->instance);
+			chan_enter(chan, CHAN_MUTE);
+			shutdown(chan->fd, SHUT_RDWR); /* the reader sees the end and tells the owner */
+			return -ENOBUFS;
+		}
+		p = packet_new();
+		if (!p)
+			return -ENOMEM;
+		n = append(p, type, msg);
+		if (n < 0) {
+			packet_free(p);
+			return n;
+		}
+		if (chan->last)
+			chan->last->next = p;
+		else
+			chan->first = p;
+		chan->last = p;
+	}
+	if (n < 0)
+		return n;
+	chan->backlog += (size_t)n;
+	loop_defer(&chan->flush);
+	return 0;
+}
+
+/* -- receiving ---------------------------------------------------------------------------- */
+
+/* One received packet, while it is taken apart. */
+struct parcel {
+	size_t len;
+	int fds[MSG_PACKET_FDS];
+	unsigned nfds, taken; /* descriptors, and how many of them messages have taken over */
+};
+
+/* parcel_read - one recvmsg(); 1 a packet, 0 the end, -EAGAIN and other -E... */
+static int parcel_read(int fd, struct parcel *parcel)
+{
+	union control control;
+	struct iovec iov = {inbox, sizeof(inbox)};
+	struct msghdr mh = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.room,
+	    .msg_controllen = sizeof(control.room)};
+	ssize_t n;
+
+	parcel->nfds = parcel->taken = 0;
+	do
+		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (n < 0)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&mh); c; c = CMSG_NXTHDR(&mh, c)) {
+		size_t count;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(parcel->fds, CMSG_DATA(c), count * sizeof(int));
+		parcel->nfds = (unsigned)count;
+	}
+	parcel->len = (size_t)n;
+	/* Truncation means a packet no honest peer sends, or no free descriptor number here. */
+	if (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+		return -EBADMSG;
+	return n > 0;
+}
+
+/* parcel_close - the descriptors that no message took over */
+static void parcel_close(struct parcel *parcel)
+{
+	for (; parcel->taken < parcel->nfds; parcel->taken++)
+		close(parcel->fds[parcel->taken]);
+}
+
+/* Who speaks to whom: what the gate needs to know of a channel. */
+struct gate {
+	enum role self, peer;
+	unsigned instance;
+	const struct chan_handlers *handlers;
+	struct chan *chan;
+	void *arg;
+};
+
+/* gate_refuse - say what was wrong and with whom */
+static int gate_refuse(const struct gate *gate, unsigned type, size_t len, const char *why)
+{
+	log_warnx("message %u (%s, %zu bytes) from %s/%u: %s: channel closed", type, msg_name(type),
+	    len, role_name(gate->peer), gate->instance, why);
+	return -EBADMSG;
+}
+
+/* gate_pass - one message through all checks to its handler; bytes used or -EBADMSG */
+static int gate_pass(const struct gate *gate, struct parcel *parcel, size_t at)
+{
+	union msg_any msg;
+	unsigned type = 0, nfds = 0;
+	size_t len = 0;
+
+	if (msg_peek(inbox + at, parcel->len - at, &type, &nfds, &len))
+		return gate_refuse(gate, type, parcel->len - at, "broken header");
+	if (!msg_allowed(type, gate->peer, gate->self))
+		return gate_refuse(gate, type, len, "not for it to say");
+	if (nfds > parcel->nfds - parcel->taken)
+		return gate_refuse(gate, type, len, "descriptors missing");
+	if (msg_decode(type, inbox + at + MSG_HEADER, len, parcel->fds + parcel->taken, nfds, &msg))
+		return gate_refuse(gate, type, len, "wrong form");
+	parcel->taken += nfds;
+	if (!gate->handlers->on[type]) {
+		msg_close_fds(type, &msg);
+		return gate_refuse(gate, type, len, "nobody expects it now");
+	}
+	gate->handlers->on[type](gate->chan, &msg, gate->arg);
+	msg_close_fds(type, &msg);
+	return (int)(MSG_HEADER + len);
+}
+
+/* gate_parcel - every message of a packet; stops early when a handler freed the channel */
+static int gate_parcel(const struct gate *gate, struct parcel *parcel)
+{
+	size_t at = 0;
+
+	while (at < parcel->len) {
+		int n;
+
+		if (gate->chan && gate->chan->state >= CHAN_CLOSED)
+			break;
+		n = gate_pass(gate, parcel, at);
+		if (n < 0)
+			return n;
+		at += (size_t)n;
+	}
+	return 0;
+}
+
+/* on_readable - some packets, then back to the loop so that no peer starves the others */
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct chan *chan = arg;
+	const struct gate gate = {chan->self, chan->peer, chan->instance, chan->handlers, chan,
+	    chan->arg};
+
+	(void)what;
+	for (int i = 0; i < CHAN_READS_TURN && chan->state < CHAN_CLOSED; i++) {
+		struct parcel parcel;
+		int r = parcel_read(fd, &parcel);
+
+		if (r == -EAGAIN)
+			return;
+		if (r > 0)
+			r = gate_parcel(&gate, &parcel) ? -EBADMSG : 1;
+		else if (r < 0)
+			log_warnx("channel to %s/%u: %s", role_name(chan->peer), chan->instance,
+			    strerror(-r));
+		parcel_close(&parcel);
+		if (r <= 0)
+			chan_end(chan);
+	}
+}
+
+/* -- life --------------------------------------------------------------------------------- */
+
+/* release_task - the end of the turn in which a channel was freed */
+static void release_task(struct loop_task *task)
+{
+	struct chan *chan = (struct chan *)((char *)task - offsetof(struct chan, release));
+
+	if (chan->readable)
+		event_free(chan->readable);
+	if (chan->writable)
+		event_free(chan->writable);
+	free(chan);
+}
+
+/* chan_new - a channel on the loop */
+struct chan *chan_new(int fd, enum role self, enum role peer, unsigned instance,
+    const struct chan_handlers *handlers, void *arg)
+{
+	struct chan *chan = calloc(1, sizeof(*chan));
+
+	if (!chan)
+		goto fail;
+	*chan = (struct chan){.fd = fd,
+	    .self = self,
+	    .peer = peer,
+	    .instance = instance,
+	    .handlers = handlers,
+	    .arg = arg,
+	    .flush.run = flush_task,
+	    .release.run = release_task};
+	chan->readable = event_new(loop_base(), fd, EV_READ | EV_PERSIST, on_readable, chan);
+	chan->writable = event_new(loop_base(), fd, EV_WRITE, on_writable, chan);
+	if (!chan->readable || !chan->writable || event_add(chan->readable, NULL))
+		goto fail;
+	return chan;
+fail:
+	close(fd);
+	if (chan)
+		release_task(&chan->release);
+	return NULL;
+}
+
+/* chan_free - now for the peer, at the end of the turn for us */
+void chan_free(struct chan *chan)
+{
+	if (!chan || chan->state == CHAN_FREED)
+		return;
+	chan_enter(chan, CHAN_FREED);
+	loop_defer(&chan->release);
+}
+
+/* chan_backlog - bytes not sent yet */
+size_t chan_backlog(const struct chan *chan)
+{
+	return chan->backlog;
+}
+
+/* chan_peer - the role at the other end */
+enum role chan_peer(const struct chan *chan)
+{
+	return chan->peer;
+}
+
+/* chan_instance - and its number */
+unsigned chan_instance(const struct chan *chan)
+{
+	return chan->instance;
+}
+
+/* chan_arg - what the owner gave to chan_new() */
+void *chan_arg(const struct chan *chan)
+{
+	return chan->arg;
+}
+
+/* chan_receive_once - one packet without a loop */
+int chan_receive_once(int fd, enum role self, enum role peer, const struct chan_handlers *handlers,
+    void *arg, int timeout_ms)
+{
+	const struct gate gate = {self, peer, 0, handlers, NULL, arg};
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	struct parcel parcel;
+	int r = poll(&pfd, 1, timeout_ms);
+
+	if (r == 0)
+		return -ETIMEDOUT;
+	if (r < 0)
+		return -errno;
+	r = parcel_read(fd, &parcel);
+	if (r > 0)
+		r = gate_parcel(&gate, &parcel);
+	else if (r == 0)
+		r = -EPIPE;
+	parcel_close(&parcel);
+	return r;
+}
