@@ -173,143 +173,121 @@ void dns_addr_reverse(const struct dns_addr *addr, char out[DNS_NAME_SIZE])
 }
 
 /* dns_host_put - append a host to a list */
-int dns_host_put(uint8_t *buf, size_t size, size_t *pos, const struct dns_host *host)
+void dns_host_put(struct wire_out *w, const struct dns_host *host)
 {
 	size_t len = strnlen(host->name, DNS_NAME_MAX);
-	size_t need = 2 + 1 + len + 1 + (size_t)host->naddrs * 17;
-	uint8_t *p = buf + *pos;
 
-	if (*pos > size || size - *pos < need)
-		return -EMSGSIZE;
-	*p++ = (uint8_t)(host->preference >> 8);
-	*p++ = (uint8_t)host->preference;
-	*p++ = (uint8_t)len;
-	memcpy(p, host->name, len);
-	p += len;
-	*p++ = host->naddrs;
+	wire_put_u16(w, host->preference);
+	wire_put_u8(w, (uint8_t)len);
+	wire_put_raw(w, host->name, len);
+	wire_put_u8(w, host->naddrs);
 	for (size_t i = 0; i < host->naddrs; i++) {
-		*p++ = host->addrs[i].family;
-		memcpy(p, host->addrs[i].bytes, 16);
-		p += 16;
+		wire_put_u8(w, host->addrs[i].family);
+		wire_put_raw(w, host->addrs[i].bytes, 16);
 	}
-	*pos += need;
-	return 0;
 }
 
-/* addrs_take - the addresses behind a host's name */
-static int addrs_take(const uint8_t *p, size_t left, struct dns_host *host)
+/* host_name - a host's name; one that is given as an IPv6 address is called by it */
+static int host_name(struct wire_in *w, struct dns_host *host)
 {
-	if (host->naddrs > DNS_ADDRS_MAX || left < (size_t)host->naddrs * 17)
+	size_t len = wire_get_u8(w);
+	const char *name = (const char *)wire_get_raw(w, len);
+	struct dns_addr literal;
+
+	if (name == NULL || len > DNS_NAME_MAX)
 		return -EBADMSG;
-	for (size_t i = 0; i < host->naddrs; i++, p += 17) {
-		if (p[0] != 4 && p[0] != 6)
-			return -EBADMSG;
-		host->addrs[i].family = p[0];
-		memcpy(host->addrs[i].bytes, p + 1, 16);
-	}
+	if (dns_name_clean(name, len, host->name) == 0)
+		return 0;
+	if (dns_addr_parse(name, len, &literal) != 0)
+		return -EBADMSG;
+	memcpy(host->name, name, len);
+	host->name[len] = '\0';
 	return 0;
 }
 
 /* dns_host_next - take the next host of a list */
-int dns_host_next(const void *buf, size_t len, size_t *pos, struct dns_host *host)
+bool dns_host_next(struct wire_in *w, struct dns_host *host)
 {
-	const uint8_t *p = (const uint8_t *)buf + *pos;
-	size_t left, name;
+	if (wire_left(w) == 0)
+		return false;
+	memset(host, 0, sizeof(*host));
+	host->preference = wire_get_u16(w);
+	if (host_name(w, host) != 0)
+		goto bad;
+	host->naddrs = wire_get_u8(w);
+	if (host->naddrs > DNS_ADDRS_MAX)
+		goto bad;
+	for (size_t i = 0; i < host->naddrs; i++) {
+		const uint8_t *p;
 
-	if (*pos >= len)
-		return *pos == len ? 0 : -EBADMSG;
-	left = len - *pos;
-	if (left < 4 || (name = p[2]) > DNS_NAME_MAX || left < 4 + name)
-		return -EBADMSG;
-	host->preference = (uint16_t)(p[0] << 8 | p[1]);
-	if (dns_name_clean((const char *)p + 3, name, host->name) != 0) {
-		/* A host given as an address is called by it, which is no name for IPv6. */
-		struct dns_addr literal;
-
-		if (dns_addr_parse((const char *)p + 3, name, &literal) != 0)
-			return -EBADMSG;
-		memcpy(host->name, p + 3, name);
-		host->name[name] = '\0';
+		host->addrs[i].family = wire_get_u8(w);
+		p = wire_get_raw(w, 16);
+		if (p == NULL || (host->addrs[i].family != 4 && host->addrs[i].family != 6))
+			goto bad;
+		memcpy(host->addrs[i].bytes, p, 16);
 	}
-	host->naddrs = p[3 + name];
-	if (addrs_take(p + 4 + name, left - 4 - name, host) != 0)
-		return -EBADMSG;
-	*pos += 4 + name + (size_t)host->naddrs * 17;
-	return 1;
+	if (w->err == 0)
+		return true;
+bad:
+	wire_in_fail(w);
+	return false;
 }
 
 /* dns_record_put - append a record to a list */
-int dns_record_put(uint8_t *buf, size_t size, size_t *pos, const void *data, size_t len)
+void dns_record_put(struct wire_out *w, const void *data, size_t len)
 {
-	if (*pos > size || len > UINT16_MAX || size - *pos < 2 + len)
-		return -EMSGSIZE;
-	buf[*pos] = (uint8_t)(len >> 8);
-	buf[*pos + 1] = (uint8_t)len;
-	memcpy(buf + *pos + 2, data, len);
-	*pos += 2 + len;
-	return 0;
+	wire_put_u16(w, (uint16_t)len);
+	wire_put_raw(w, data, len);
 }
 
-/* record_read - what a record's octets mean by its type */
-static int record_read(uint16_t type, const uint8_t *p, size_t len, struct dns_record *rec)
+/* dns_record_next - take the next record of a list */
+bool dns_record_next(struct wire_in *w, uint16_t type, struct dns_record *rec)
 {
+	size_t len;
+
 	memset(rec, 0, sizeof(*rec));
+	if (wire_left(w) == 0)
+		return false;
+	len = wire_get_u16(w);
+	const uint8_t *p = wire_get_raw(w, len);
+
+	if (p == NULL)
+		return false;
 	if (type == DNS_A || type == DNS_AAAA) {
 		if (len != (type == DNS_A ? 4u : 16u))
-			return -EBADMSG;
+			goto bad;
 		rec->addr.family = type == DNS_A ? 4 : 6;
 		memcpy(rec->addr.bytes, p, len);
 	} else if (type == DNS_MX) {
 		if (len < 3)
-			return -EBADMSG;
+			goto bad;
 		rec->preference = (uint16_t)(p[0] << 8 | p[1]);
 		p += 2;
 		len -= 2;
 	}
 	rec->data = (const char *)p;
 	rec->len = len;
-	return 1;
-}
-
-/* dns_record_next - take the next record of a list */
-int dns_record_next(uint16_t type, const void *buf, size_t len, size_t *pos, struct dns_record *rec)
-{
-	const uint8_t *p = (const uint8_t *)buf + *pos;
-	size_t size;
-
-	if (*pos >= len)
-		return *pos == len ? 0 : -EBADMSG;
-	if (len - *pos < 2)
-		return -EBADMSG;
-	size = (size_t)p[0] << 8 | p[1];
-	if (len - *pos - 2 < size)
-		return -EBADMSG;
-	*pos += 2 + size;
-	return record_read(type, p + 2, size, rec);
+	return true;
+bad:
+	wire_in_fail(w);
+	return false;
 }
 
 /* dns_soon_put - append a name to a list of names */
-int dns_soon_put(uint8_t *buf, size_t size, size_t *pos, const char *name, size_t len)
+void dns_soon_put(struct wire_out *w, const char *name, size_t len)
 {
-	if (len > DNS_NAME_MAX || *pos > size || size - *pos < 1 + len)
-		return -EMSGSIZE;
-	buf[*pos] = (uint8_t)len;
-	memcpy(buf + *pos + 1, name, len);
-	*pos += 1 + len;
-	return 0;
+	if (len == 0 || len > DNS_NAME_MAX)
+		return;
+	wire_put_u8(w, (uint8_t)len);
+	wire_put_raw(w, name, len);
 }
 
 /* dns_soon_next - take the next name of a list of names */
-int dns_soon_next(const void *buf, size_t len, size_t *pos, const char **name, size_t *namelen)
+bool dns_soon_next(struct wire_in *w, const char **name, size_t *len)
 {
-	const uint8_t *p = (const uint8_t *)buf + *pos;
-
-	if (*pos >= len)
-		return *pos == len ? 0 : -EBADMSG;
-	if (len - *pos - 1 < p[0])
-		return -EBADMSG;
-	*name = (const char *)p + 1;
-	*namelen = p[0];
-	*pos += 1 + (size_t)p[0];
-	return 1;
+	if (wire_left(w) == 0)
+		return false;
+	*len = wire_get_u8(w);
+	*name = (const char *)wire_get_raw(w, *len);
+	return *name != NULL;
 }

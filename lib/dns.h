@@ -18,14 +18,17 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define DNS_NAME_MAX      253 /* octets of a name as text (RFC 1035 §2.3.4 as text) */
-#define DNS_NAME_SIZE     (DNS_NAME_MAX + 1)
-#define DNS_HOSTS_MAX     20 /* hosts of a site that are kept, the best ones */
-#define DNS_ADDRS_MAX     8  /* addresses kept of one host and family together */
-#define DNS_HOSTS_BYTES   (DNS_HOSTS_MAX * (2 + 1 + DNS_NAME_MAX + 1 + DNS_ADDRS_MAX * 17))
-#define DNS_RECORDS_BYTES 8192 /* of one question's encoded records; what doesn't fit is cut off \
-				*/
-#define DNS_LITERAL_SIZE 48    /* an address as text, without brackets */
+#include "lib/wire.h"
+
+#define DNS_NAME_MAX    253 /* octets of a name as text (RFC 1035 §2.3.4 as text) */
+#define DNS_NAME_SIZE   (DNS_NAME_MAX + 1)
+#define DNS_HOSTS_MAX   20 /* hosts of a site that are kept, the best ones */
+#define DNS_ADDRS_MAX   8  /* addresses kept of one host and family together */
+#define DNS_HOSTS_BYTES (DNS_HOSTS_MAX * (2 + 1 + DNS_NAME_MAX + 1 + DNS_ADDRS_MAX * 17))
+#define DNS_RECORDS_BYTES                                                                     \
+	8192                /* of one question's encoded records; what doesn't fit is cut off \
+			     */
+#define DNS_LITERAL_SIZE 48 /* an address as text, without brackets */
 
 /* RR types that may be asked for (RFC 1035 §3.2.2, 3596, 6698). */
 enum dns_type {
@@ -74,7 +77,7 @@ struct dns_host {
 	struct dns_addr addrs[DNS_ADDRS_MAX];
 };
 
-/* A record of an answer, read in place by dns_record_next(). */
+/* A record of an answer; data points into what dns_record_next() reads. */
 struct dns_record {
 	uint16_t preference;  /* MX */
 	struct dns_addr addr; /* A, AAAA */
@@ -113,34 +116,27 @@ socklen_t dns_addr_sockaddr(
 void dns_addr_reverse(const struct dns_addr *addr, char out[DNS_NAME_SIZE]);
 
 /*
- * The list of hosts: for each, preference (2 octets), name (counted by 1 octet), number of
- * addresses (1 octet), each family (1 octet) and 16 octets. Integers are big-endian.
+ * The lists are read and written through the cursors of lib/wire.h, whose sticky errors say in the
+ * end whether all was well: wire_in_end() after the last xxx_next(), wire_out_end() after the last
+ * put. Each xxx_next() takes one element; false at the end of the list and after an error.
  *
- * Appends one host at *pos of buf (size octets) and moves *pos. Returns 0 or -EMSGSIZE.
+ * The list of hosts: for each, preference (2 octets), name (counted by 1 octet), number of
+ * addresses (1 octet), each family (1 octet) and 16 octets.
  */
-int dns_host_put(uint8_t *buf, size_t size, size_t *pos, const struct dns_host *host);
-
-/*
- * Takes the host at *pos of a received list and moves *pos.
- * Returns 1, 0 at the end of the list, -EBADMSG.
- */
-int dns_host_next(const void *buf, size_t len, size_t *pos, struct dns_host *host);
+void dns_host_put(struct wire_out *w, const struct dns_host *host);
+bool dns_host_next(struct wire_in *w, struct dns_host *host);
 
 /*
  * The list of records: each counted by 2 octets; A and AAAA as 4 and 16 octets, MX as preference
- * (2 octets) and name, PTR and CNAME as a name, TXT as its strings joined, TLSA as RDATA.
- *
- * Appends one record's octets. Returns 0 or -EMSGSIZE.
+ * (2 octets) and name, PTR and CNAME as a name, TXT as its strings joined, TLSA as RDATA. A reader
+ * says what type it asked for.
  */
-int dns_record_put(uint8_t *buf, size_t size, size_t *pos, const void *data, size_t len);
-
-/* Takes the record at *pos of an answer to a question of `type`. Returns as dns_host_next(). */
-int dns_record_next(
-    uint16_t type, const void *buf, size_t len, size_t *pos, struct dns_record *rec);
+void dns_record_put(struct wire_out *w, const void *data, size_t len);
+bool dns_record_next(struct wire_in *w, uint16_t type, struct dns_record *rec);
 
 /*
- * A list of names (dns_soon.domains): each counted by 1 octet. Returns as the two above; a name
- * is read as it stands and still has to pass dns_name_clean().
+ * A list of names (dns_soon.domains): each counted by 1 octet. A name is read as it stands and
+ * still has to pass dns_name_clean().
  */
-int dns_soon_put(uint8_t *buf, size_t size, size_t *pos, const char *name, size_t len);
-int dns_soon_next(const void *buf, size_t len, size_t *pos, const char **name, size_t *namelen);
+void dns_soon_put(struct wire_out *w, const char *name, size_t len);
+bool dns_soon_next(struct wire_in *w, const char **name, size_t *len);

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Only the records that bear on the question are given to ldns, one by one, after packet.c has
+ * walked over them. Whatever has another form than promised makes the whole packet broken: a
+ * half-read answer must not become a fact.
+ */
+#include "dnscache/query.h"
+
+#include <errno.h>
+#include <ldns/ldns.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dnscache/packet.h"
+
+/* What the walk found out. */
+struct found {
+	ldns_rr_list *answers; /* CNAMEs and records of the type asked for */
+	bool able;             /* the server is authoritative or resolves for its clients */
+	bool soa, ns;          /* in the authority section */
+	uint32_t negative_s;   /* RFC 2308 §5: the lesser of the SOA's TTL and its minimum */
+};
+
+/* query_build - the packet for a question */
+int query_build(
+    const struct query_question *q, uint16_t id, bool edns, uint8_t out[QUERY_PACKET_MAX])
+{
+	ldns_rdf *name = ldns_dname_new_frm_str(q->name);
+	ldns_pkt *pkt = NULL;
+	uint8_t *wire = NULL;
+	size_t size = 0;
+	int ret = -EINVAL;
+
+	if (name == NULL || ldns_rdf_size(name) <= 1)
+		goto out;
+	ret = -ENOMEM;
+	pkt = ldns_pkt_query_new(name, (ldns_rr_type)q->type, LDNS_RR_CLASS_IN, LDNS_RD);
+	if (pkt == NULL)
+		goto out;
+	name = NULL; /* the packet's now */
+	ldns_pkt_set_id(pkt, id);
+	if (edns)
+		ldns_pkt_set_edns_udp_size(pkt, QUERY_UDP_MAX);
+	if (ldns_pkt2wire(&wire, pkt, &size) != LDNS_STATUS_OK)
+		goto out;
+	ret = -EINVAL;
+	if (size > QUERY_PACKET_MAX)
+		goto out;
+	memcpy(out, wire, size);
+	ret = (int)size;
+out:
+	free(wire);
+	ldns_pkt_free(pkt);
+	ldns_rdf_deep_free(name);
+	return ret;
+}
+
+/* rr_parse - let ldns read a record whose names were checked; NULL when it is malformed */
+static ldns_rr *rr_parse(
+    const struct packet_walk *w, const struct packet_rr *h, ldns_pkt_section section)
+{
+	ldns_rr *rr = NULL;
+	size_t pos = h->start;
+
+	if (packet_rdata(w, h) != 0)
+		return NULL;
+	/* Nothing behind the record's end is offered: its RDATA can't reach into the next one. */
+	if (ldns_wire2rr(&rr, w->data, h->end, &pos, section) != LDNS_STATUS_OK)
+		return NULL;
+	if (pos != h->end) {
+		ldns_rr_free(rr);
+		return NULL;
+	}
+	return rr;
+}
+
+/* rr_ttl - a record's TTL; one with the top bit set means zero (RFC 2181 §8) */
+static uint32_t rr_ttl(const ldns_rr *rr)
+{
+	uint32_t ttl = ldns_rr_ttl(rr);
+
+	return ttl > INT32_MAX ? 0 : ttl;
+}
+
+/* walk_question - whether the packet repeats our question */
+static bool walk_question(struct packet_walk *w, const struct query_question *q)
+{
+	ldns_rdf *asked = NULL, *name = NULL;
+	uint16_t type, qclass;
+	size_t pos = w->pos;
+	bool same = false;
+
+	if (packet_question(w, &type, &qclass) != 0 || type != q->type ||
+	    qclass != LDNS_RR_CLASS_IN)
+		return false;
+	if (ldns_wire2dname(&name, w->data, w->len, &pos) == LDNS_STATUS_OK) {
+		asked = ldns_dname_new_frm_str(q->name);
+		same = asked != NULL && ldns_dname_compare(asked, name) == 0;
+	}
+	ldns_rdf_deep_free(asked);
+	ldns_rdf_deep_free(name);
+	return same;
+}
+
+/* walk_answers - keep the aliases and the records of our type */
+static int walk_answers(struct packet_walk *w, unsigned count, uint16_t type, struct found *f)
+{
+	struct packet_rr h;
+
+	if (count > QUERY_RRS_MAX)
+		return -EBADMSG;
+	for (unsigned i = 0; i < count; i++) {
+		if (packet_next(w, &h) != 0)
+			return -EBADMSG;
+		if (h.rclass != LDNS_RR_CLASS_IN || (h.type != type && h.type != DNS_CNAME))
+			continue;
+		ldns_rr *rr = rr_parse(w, &h, LDNS_SECTION_ANSWER);
+
+		if (rr == NULL)
+			return -EBADMSG;
+		if (!ldns_rr_list_push_rr(f->answers, rr)) {
+			ldns_rr_free(rr);
+			return -EBADMSG;
+		}
+	}
+	return 0;
+}
+
+/* walk_authority - the SOA, which says how long "no" holds, and whether this is a referral */
+static int walk_authority(struct packet_walk *w, unsigned count, struct found *f)
+{
+	struct packet_rr h;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (packet_next(w, &h) != 0)
+			return -EBADMSG;
+		if (h.rclass != LDNS_RR_CLASS_IN)
+			continue;
+		f->ns |= h.type == LDNS_RR_TYPE_NS;
+		if (h.type != DNS_SOA || f->soa)
+			continue;
+		ldns_rr *rr = rr_parse(w, &h, LDNS_SECTION_AUTHORITY);
+
+		if (rr == NULL)
+			return -EBADMSG;
+		uint32_t minimum = ldns_rdf2native_int32(ldns_rr_rdf(rr, 6));
+
+		f->soa = true;
+		f->negative_s = rr_ttl(rr) < minimum ? rr_ttl(rr) : minimum;
+		ldns_rr_free(rr);
+	}
+	return 0;
+}
+
+/* walk_additional - EDNS puts the upper bits of the response code there (RFC 6891 §6.1.3) */
+static int walk_additional(struct packet_walk *w, unsigned count, struct query_answer *out)
+{
+	struct packet_rr h;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (packet_next(w, &h) != 0)
+			return -EBADMSG;
+		if (h.type == LDNS_RR_TYPE_OPT)
+			out->rcode |= (unsigned)w->data[h.rdata - 6] << 4;
+	}
+	return 0;
+}
+
+/*
+ * name_text - a name of a record as our text
+ *
+ * A slash, which aliases in reverse zones have (RFC 2317 §4), passes unless `strict`: no host may
+ * be called so. Anything else odd is refused, a dot inside of a label above all, as it would turn
+ * one label into two.
+ */
+static int name_text(const ldns_rdf *name, bool strict, char out[DNS_NAME_SIZE])
+{
+	const uint8_t *p = ldns_rdf_data(name);
+	size_t size = ldns_rdf_size(name), len = 0;
+	char text[PACKET_NAME_MAX + 1];
+	uint8_t slash[PACKET_NAME_MAX + 1] = {0};
+
+	for (size_t at = 0; at < size && p[at] != 0;) {
+		for (size_t label = p[at++]; label > 0; label--, at++) {
+			slash[len] = p[at] == '/' && !strict;
+			text[len] = slash[len] ? '-' : (char)p[at];
+			if (text[len++] == '.')
+				return -EINVAL;
+		}
+		text[len++] = '.';
+	}
+	if (dns_name_clean(text, len, out) != 0)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++)
+		if (slash[i])
+			out[i] = '/';
+	return 0;
+}
+
+/* owner_is - whether a record belongs to a name */
+static bool owner_is(const ldns_rr *rr, const ldns_rdf *name)
+{
+	return ldns_dname_compare(ldns_rr_owner(rr), name) == 0;
+}
+
+/* chain_follow - from the name asked for along the aliases in the packet; NULL for a loop */
+static const ldns_rdf *chain_follow(
+    const struct found *f, const ldns_rdf *name, struct query_answer *out)
+{
+	size_t count = ldns_rr_list_rr_count(f->answers);
+
+	for (;;) {
+		const ldns_rr *alias = NULL;
+
+		for (size_t i = 0; i < count && alias == NULL; i++) {
+			const ldns_rr *rr = ldns_rr_list_rr(f->answers, i);
+
+			if (ldns_rr_get_type(rr) == LDNS_RR_TYPE_CNAME && owner_is(rr, name))
+				alias = rr;
+		}
+		if (alias == NULL)
+			return name;
+		if (++out->chain > QUERY_CHAIN_MAX)
+			return NULL;
+		if (rr_ttl(alias) < out->ttl_s)
+			out->ttl_s = rr_ttl(alias);
+		name = ldns_rr_rdf(alias, 0);
+	}
+}
+
+/* record_add - append a record to the answer; one that doesn't fit is left out */
+static void record_add(struct query_answer *out, const void *data, size_t len)
+{
+	struct wire_out w;
+
+	wire_out_fixed(&w, out->records + out->len, sizeof(out->records) - out->len);
+	dns_record_put(&w, data, len);
+	if (wire_out_end(&w) == 0)
+		out->len += w.len;
+}
+
+/* mx_put - an MX record, unless its host has no possible name; notes a null MX */
+static void mx_put(const ldns_rr *rr, struct query_answer *out, bool *null)
+{
+	uint8_t data[2 + DNS_NAME_MAX];
+	char name[DNS_NAME_SIZE];
+	uint16_t preference = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
+	size_t len;
+
+	if (ldns_rdf_size(ldns_rr_rdf(rr, 1)) == 1) {
+		*null = true;
+		return;
+	}
+	if (name_text(ldns_rr_rdf(rr, 1), true, name) != 0)
+		return;
+	len = strlen(name);
+	ldns_write_uint16(data, preference);
+	memcpy(data + 2, name, len);
+	record_add(out, data, 2 + len);
+}
+
+/* txt_put - a TXT record, its strings joined (RFC 7208 §3.3 and others read it so) */
+static void txt_put(const ldns_rr *rr, struct query_answer *out)
+{
+	uint8_t data[DNS_RECORDS_BYTES];
+	size_t len = 0;
+
+	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
+		const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
+		size_t n = ldns_rdf_size(rdf);
+
+		if (n < 1 || sizeof(data) - len < n - 1)
+			return;
+		memcpy(data + len, ldns_rdf_data(rdf) + 1, n - 1);
+		len += n - 1;
+	}
+	record_add(out, data, len);
+}
+
+/* tlsa_put - a TLSA record as it stood on the wire */
+static void tlsa_put(const ldns_rr *rr, struct query_answer *out)
+{
+	uint8_t data[1024];
+	size_t len = 0;
+
+	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
+		const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
+
+		if (sizeof(data) - len < ldns_rdf_size(rdf))
+			return;
+		memcpy(data + len, ldns_rdf_data(rdf), ldns_rdf_size(rdf));
+		len += ldns_rdf_size(rdf);
+	}
+	record_add(out, data, len);
+}
+
+/* record_put - one record in the form of lib/dns.h; what doesn't fit or has no name is left out */
+static void record_put(const ldns_rr *rr, struct query_answer *out, bool *null)
+{
+	char name[DNS_NAME_SIZE];
+	const ldns_rdf *first = ldns_rr_rdf(rr, 0);
+
+	switch ((int)ldns_rr_get_type(rr)) {
+	case DNS_MX:
+		mx_put(rr, out, null);
+		break;
+	case DNS_TXT:
+		txt_put(rr, out);
+		break;
+	case DNS_TLSA:
+		tlsa_put(rr, out);
+		break;
+	case DNS_PTR:
+	case DNS_CNAME:
+		if (name_text(first, true, name) == 0)
+			record_add(out, name, strlen(name));
+		break;
+	default:
+		record_add(out, ldns_rdf_data(first), ldns_rdf_size(first));
+	}
+}
+
+/* mx_compare - order of two MX records: preference, then name, so that the set has one order */
+static int mx_compare(const void *a, const void *b)
+{
+	const ldns_rr *x = *(ldns_rr *const *)a, *y = *(ldns_rr *const *)b;
+	int px = ldns_rdf2native_int16(ldns_rr_rdf(x, 0));
+	int py = ldns_rdf2native_int16(ldns_rr_rdf(y, 0));
+
+	return px != py ? px - py : ldns_dname_compare(ldns_rr_rdf(x, 1), ldns_rr_rdf(y, 1));
+}
+
+/* answers_take - the records of `name` into out; returns how many there were */
+static size_t answers_take(const struct query_question *q, const struct found *f,
+    const ldns_rdf *name, struct query_answer *out)
+{
+	ldns_rr *set[QUERY_RRS_MAX];
+	size_t n = 0, count = ldns_rr_list_rr_count(f->answers);
+	bool null = false;
+
+	for (size_t i = 0; i < count; i++) {
+		ldns_rr *rr = ldns_rr_list_rr(f->answers, i);
+
+		if (ldns_rr_get_type(rr) == (ldns_rr_type)q->type && owner_is(rr, name))
+			set[n++] = rr;
+	}
+	if (q->type == DNS_MX)
+		qsort(set, n, sizeof(set[0]), mx_compare);
+	for (size_t i = 0; i < n; i++) {
+		if (rr_ttl(set[i]) < out->ttl_s)
+			out->ttl_s = rr_ttl(set[i]);
+		/* Some servers say a host twice. */
+		if (q->type == DNS_MX && i > 0 && mx_compare(&set[i - 1], &set[i]) == 0)
+			continue;
+		record_put(set[i], out, &null);
+	}
+	/* RFC 7505 §3: a null MX stands alone; beside real hosts it means nothing. */
+	out->verdict = null && n == 1 ? DNS_NULLMX : DNS_OK;
+	return n;
+}
+
+/* verdict - what the records found mean for the question */
+static enum query_status verdict(
+    const struct query_question *q, const struct found *f, struct query_answer *out)
+{
+	ldns_rdf *asked = ldns_dname_new_frm_str(q->name);
+	enum query_status status = QUERY_ANSWER;
+	const ldns_rdf *name;
+
+	out->ttl_s = INT32_MAX;
+	if (asked == NULL)
+		return QUERY_BROKEN;
+	name = q->type == DNS_CNAME ? asked : chain_follow(f, asked, out);
+	if (name == NULL) {
+		status = QUERY_BROKEN;
+	} else if (answers_take(q, f, name, out) > 0) {
+		/* "No such name, and here it is": believe neither. */
+		if (out->rcode != LDNS_RCODE_NOERROR)
+			status = QUERY_BROKEN;
+	} else if (!f->able) {
+		status = QUERY_FAILED; /* lame: it neither knows nor asks others */
+	} else if (out->rcode == LDNS_RCODE_NXDOMAIN) {
+		out->verdict = DNS_NODOMAIN;
+	} else if (out->chain > 0 && !f->soa) {
+		status = name_text(name, false, out->alias) == 0 ? QUERY_ALIAS : QUERY_BROKEN;
+	} else if (f->ns && !f->soa) {
+		status = QUERY_FAILED; /* a referral: it doesn't resolve for us */
+	} else {
+		out->verdict = DNS_NODATA;
+	}
+	if (status == QUERY_ANSWER &&
+	    (out->verdict == DNS_NODOMAIN || out->verdict == DNS_NODATA)) {
+		/* RFC 2308 §5: without an SOA there is nothing that allows keeping it. */
+		uint32_t negative = f->soa ? f->negative_s : 0;
+
+		out->ttl_s = negative < out->ttl_s ? negative : out->ttl_s;
+	}
+	ldns_rdf_deep_free(asked);
+	return status;
+}
+
+/* rcode_status - what a response code other than NOERROR and NXDOMAIN asks of us */
+static enum query_status rcode_status(unsigned rcode, bool edns)
+{
+	/* RFC 6891 §7: servers without EDNS answer FORMERR, some NOTIMP. */
+	if (edns && (rcode == LDNS_RCODE_FORMERR || rcode == LDNS_RCODE_NOTIMPL))
+		return QUERY_NO_EDNS;
+	return QUERY_FAILED;
+}
+
+/* sections - walk over all sections and judge */
+static enum query_status sections(
+    const struct query_question *q, struct packet_walk *w, struct query_answer *out)
+{
+	struct found f = {
+	    .answers = ldns_rr_list_new(),
+	    .able = LDNS_AA_WIRE(w->data) || LDNS_RA_WIRE(w->data),
+	};
+	enum query_status status = QUERY_BROKEN;
+
+	if (f.answers == NULL)
+		return QUERY_FAILED;
+	if (walk_answers(w, LDNS_ANCOUNT(w->data), q->type, &f) == 0 &&
+	    walk_authority(w, LDNS_NSCOUNT(w->data), &f) == 0 &&
+	    walk_additional(w, LDNS_ARCOUNT(w->data), out) == 0)
+		status = out->rcode & ~0xfu ? QUERY_FAILED : verdict(q, &f, out);
+	ldns_rr_list_deep_free(f.answers);
+	return status;
+}
+
+/* query_parse - what a packet says about our question */
+void query_parse(const struct query_question *q, uint16_t id, bool edns, bool tcp,
+    const uint8_t *packet, size_t len, struct query_answer *out)
+{
+	struct packet_walk w = {packet, len, PACKET_HEADER};
+
+	memset(out, 0, offsetof(struct query_answer, records));
+	out->status = QUERY_NOT_MINE;
+	if (len < PACKET_HEADER || LDNS_ID_WIRE(packet) != id || !LDNS_QR_WIRE(packet) ||
+	    LDNS_OPCODE_WIRE(packet) != LDNS_PACKET_QUERY)
+		return;
+	out->rcode = LDNS_RCODE_WIRE(packet);
+	out->authentic = LDNS_AD_WIRE(packet);
+	/* A server that couldn't read the question need not repeat it. */
+	if (LDNS_QDCOUNT(packet) == 0 && out->rcode != LDNS_RCODE_NOERROR &&
+	    out->rcode != LDNS_RCODE_NXDOMAIN) {
+		out->status = rcode_status(out->rcode, edns);
+		return;
+	}
+	if (LDNS_QDCOUNT(packet) != 1 || !walk_question(&w, q))
+		return;
+	if (out->rcode != LDNS_RCODE_NOERROR && out->rcode != LDNS_RCODE_NXDOMAIN)
+		out->status = rcode_status(out->rcode, edns);
+	else if (LDNS_TC_WIRE(packet))
+		out->status = tcp ? QUERY_BROKEN : QUERY_TRUNCATED;
+	else
+		out->status = sections(q, &w, out);
+}
+
+/* query_rcode_text - a response code for people */
+const char *query_rcode_text(unsigned rcode)
+{
+	switch (rcode) {
+	case LDNS_RCODE_NOERROR:
+		return "the resolver doesn't resolve for us";
+	case LDNS_RCODE_FORMERR:
+		return "the resolver says FORMERR";
+	case LDNS_RCODE_SERVFAIL:
+		return "the resolver says SERVFAIL";
+	case LDNS_RCODE_NOTIMPL:
+		return "the resolver says NOTIMP";
+	case LDNS_RCODE_REFUSED:
+		return "the resolver says REFUSED";
+	default:
+		return "the resolver refuses with a code of its own";
+	}
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Questions and their answers: the cache first, then the upstreams, each question in flight asked
+ * once however many wait for it. Aliases are followed, popular answers are asked for again before
+ * they run out, old ones serve on when no upstream answers, failures are remembered for seconds.
+ *
+ * Everything is bounded: questions in flight (RESOLVE_QUESTIONS_MAX; one more is answered with
+ * DNS_TEMPFAIL), the time of one (RESOLVE_DEADLINE_MS, aliases included), aliases
+ * (QUERY_CHAIN_MAX), the cache. A fault of ours or an upstream's is DNS_TEMPFAIL, never a "no".
+ */
+#pragma once
+
+#include "dnscache/cache.h"
+#include "dnscache/upstream.h"
+
+#define RESOLVE_QUESTIONS_MAX 10000
+#define RESOLVE_DEADLINE_MS   15000
+#define RESOLVE_FAILED_S      5 /* "nobody could say" is remembered (RFC 9520 §3.2) */
+#define RESOLVE_SILENT_S      1 /* "nobody answered": short, so that a resolver's return shows */
+#define RESOLVE_POPULAR_HITS  3 /* finds that make an answer worth asking for ahead of its end */
+
+struct resolver;
+struct resolver_wait;
+
+/* What a question came to. */
+struct resolver_answer {
+	enum dns_verdict verdict;
+	bool authentic;
+	bool cached;    /* no upstream was asked for this one */
+	uint32_t ttl_s; /* for how long it is so */
+	size_t len;     /* of records, in the form of lib/dns.h */
+	const uint8_t *records;
+	const char *why; /* of DNS_TEMPFAIL: static text for people; "" otherwise */
+};
+
+/*
+ * The answer is good until the function returns; it may ask further questions. wait is the
+ * caller's again.
+ */
+typedef void resolver_done(struct resolver_wait *wait, const struct resolver_answer *answer);
+
+/* Somebody who waits: part of the caller's own struct; only `done` is set by the caller. */
+struct resolver_wait {
+	resolver_done *done;
+	/* private */
+	struct resolver_wait *prev, *next;
+	struct question *question;
+};
+
+struct resolver_stats {
+	uint64_t asked;    /* calls of resolver_ask() */
+	uint64_t hits;     /* answered by the cache */
+	uint64_t merged;   /* joined a question in flight */
+	uint64_t upstream; /* questions put to the upstreams */
+	uint64_t failed;   /* of those, without a usable answer */
+	uint64_t stale;    /* of those, an old answer served on */
+	uint64_t ahead;    /* popular answers asked for before their end */
+	uint64_t refused;  /* too many in flight */
+	unsigned inflight;
+};
+
+/* Makes a resolver over a cache of that many bytes, with at most `sockets` sockets; or NULL. */
+struct resolver *resolver_new(size_t cache_bytes, unsigned sockets);
+void resolver_free(struct resolver *r);
+
+struct cache *resolver_cache(struct resolver *r);
+struct upstream *resolver_upstream(struct resolver *r);
+
+/*
+ * Asks. name is one that dns_name_clean() made. `done` is called once, often before this returns
+ * (a known answer, or DNS_TEMPFAIL for want of room).
+ */
+void resolver_ask(struct resolver *r, uint16_t type, const char *name, struct resolver_wait *wait);
+
+/* Doesn't wait any more; the question goes on. Only for a wait whose `done` is still to come. */
+void resolver_cancel(struct resolver_wait *wait);
+
+void resolver_stats(const struct resolver *r, struct resolver_stats *out);

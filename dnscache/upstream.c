@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A question owns a list of attempts, each one exchange with one server. Attempts are only added
+ * while it lives and all end with it, so a slow resolver that answers after four seconds is heard
+ * although others were asked meanwhile. Servers are kept in a table of fixed slots and attempts
+ * name their server by address: a reload may change the table under them.
+ */
+#include "dnscache/upstream.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dnscache/exchange.h"
+#include "lib/clock.h"
+#include "lib/hash.h"
+#include "lib/loop.h"
+
+enum ask_state {
+	ASK_WAITING, /* for an exchange to end */
+	ASK_RUNNING,
+	ASK_PROBE, /* for nobody: it only shows whether a server that was down answers */
+};
+
+struct attempt {
+	struct attempt *prev, *next;
+	struct upstream_ask *ask;
+	struct exchange *exchange;
+	struct sockaddr_storage server;
+	int64_t sent_us;
+	bool tcp, edns;
+};
+
+struct upstream_ask {
+	struct upstream_ask *prev, *next; /* in the upstream's list of waiting ones or probes */
+	struct upstream *upstream;
+	enum ask_state state;
+	struct query_question question;
+	struct attempt *attempts;
+	struct event timer;
+	unsigned steps;                      /* attempts made by the clock or after a failure */
+	uint8_t tried[UPSTREAM_SERVERS_MAX]; /* attempts at each server */
+	bool refused[UPSTREAM_SERVERS_MAX];  /* it answered and couldn't say */
+	upstream_done *done;
+	void *arg;
+};
+
+struct upstream {
+	struct upstream_server servers[UPSTREAM_SERVERS_MAX];
+	size_t nservers;
+	unsigned sockets, used;
+	struct upstream_ask *waiting, *probes;
+};
+
+static void ask_step(struct upstream_ask *ask);
+static exchange_done attempt_done;
+
+/* same_addr - whether two socket addresses are one */
+static bool same_addr(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	socklen_t len =
+	    a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+	return a->ss_family == b->ss_family && memcmp(a, b, len) == 0;
+}
+
+/* server_of - the slot of an attempt's server, -1 when a reload took it away */
+static int server_of(const struct upstream *u, const struct attempt *t)
+{
+	for (size_t i = 0; i < u->nservers; i++)
+		if (same_addr(&u->servers[i].addr, &t->server))
+			return (int)i;
+	return -1;
+}
+
+/* server_heard - the server answered something */
+static void server_heard(struct upstream_server *s, const struct attempt *t)
+{
+	int64_t us = clock_us() - t->sent_us;
+
+	s->answered++;
+	s->strikes = 0;
+	s->down = false;
+	if (!t->tcp)
+		s->latency_us =
+		    s->latency_us == 0 ? (uint32_t)us : (uint32_t)((s->latency_us * 7LL + us) / 8);
+}
+
+/* server_silent - no answer within the time, or it can't be reached */
+static void server_silent(struct upstream_server *s, bool dead)
+{
+	s->silent++;
+	s->strikes++;
+	if (s->down || (!dead && s->strikes < UPSTREAM_STRIKES))
+		return;
+	s->down = true;
+	s->probe_ms = clock_ms() + UPSTREAM_PROBE_MS;
+}
+
+/* attempt_free - end an attempt */
+static void attempt_free(struct attempt *t)
+{
+	DL_DELETE(t->ask->attempts, t);
+	t->ask->upstream->used--;
+	exchange_free(t->exchange);
+	free(t);
+}
+
+/* attempt_start - send the question to one server */
+static bool attempt_start(
+    struct upstream_ask *ask, const struct sockaddr_storage *server, bool tcp, bool edns)
+{
+	struct attempt *t = calloc(1, sizeof(*t));
+
+	if (t == NULL) {
+		errno = ENOMEM;
+		return false;
+	}
+	t->ask = ask;
+	t->server = *server;
+	t->tcp = tcp;
+	t->edns = edns;
+	t->sent_us = clock_us();
+	t->exchange = exchange_start(&ask->question, server, tcp, edns, attempt_done, t);
+	if (t->exchange == NULL) {
+		int err = errno;
+
+		free(t);
+		errno = err;
+		return false;
+	}
+	DL_APPEND(ask->attempts, t);
+	ask->upstream->used++;
+	return true;
+}
+
+/* server_try - an attempt at a server of the table */
+static bool server_try(struct upstream_ask *ask, size_t i)
+{
+	struct upstream_server *s = &ask->upstream->servers[i];
+
+	ask->tried[i]++;
+	/* At the limit the newest attempt takes the oldest one's descriptor. */
+	if (ask->upstream->used >= ask->upstream->sockets && ask->attempts != NULL)
+		attempt_free(ask->attempts);
+	if (attempt_start(ask, &s->addr, false, clock_ms() >= s->plain_ms)) {
+		s->sent++;
+		return true;
+	}
+	/* A lack of ours says nothing of the server. */
+	if (errno != ENOMEM && errno != EMFILE && errno != ENFILE && errno != ENOBUFS)
+		server_silent(s, true);
+	return false;
+}
+
+/* server_pick - whom to ask next: least tried first, then who is up, then the order given */
+static int server_pick(const struct upstream_ask *ask)
+{
+	const struct upstream *u = ask->upstream;
+	int best = -1;
+
+	for (size_t i = 0; i < u->nservers; i++) {
+		if (ask->refused[i])
+			continue;
+		if (best < 0 || ask->tried[i] < ask->tried[best] ||
+		    (ask->tried[i] == ask->tried[best] && !u->servers[i].down &&
+			u->servers[best].down))
+			best = (int)i;
+	}
+	return best;
+}
+
+/* ask_free - end a question with its attempts, and let a waiting one have its place */
+static void ask_free(struct upstream_ask *ask)
+{
+	struct upstream *u = ask->upstream;
+
+	if (ask->state == ASK_WAITING)
+		DL_DELETE(u->waiting, ask);
+	else if (ask->state == ASK_PROBE)
+		DL_DELETE(u->probes, ask);
+	while (ask->attempts != NULL)
+		attempt_free(ask->attempts);
+	event_del(&ask->timer);
+	free(ask);
+	while (u->waiting != NULL && u->used < u->sockets) {
+		struct upstream_ask *next = u->waiting;
+
+		DL_DELETE(u->waiting, next);
+		next->state = ASK_RUNNING;
+		ask_step(next);
+	}
+}
+
+/* ask_finish - hand the answer on; the question is gone afterwards */
+static void ask_finish(struct upstream_ask *ask, const struct query_answer *answer)
+{
+	upstream_done *done = ask->done;
+	void *arg = ask->arg;
+
+	ask_free(ask);
+	done(answer, arg);
+}
+
+/* arm - set the question's clock */
+static void arm(struct upstream_ask *ask, unsigned ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+
+	event_add(&ask->timer, &tv);
+}
+
+/* patience - how long the attempt just made may take before the next one */
+static unsigned patience(const struct upstream_ask *ask)
+{
+	unsigned ms = UPSTREAM_PATIENCE_MS;
+
+	for (size_t round = ask->upstream->nservers; round < ask->steps; round++)
+		ms = ms * 2 < UPSTREAM_WAIT_MAX_MS ? ms * 2 : UPSTREAM_WAIT_MAX_MS;
+	return ms;
+}
+
+/* ask_step - ask the next server, or wait for what is under way */
+static void ask_step(struct upstream_ask *ask)
+{
+	struct upstream *u = ask->upstream;
+
+	while (ask->steps < u->nservers + UPSTREAM_ROUNDS) {
+		int i = server_pick(ask);
+
+		if (i < 0)
+			break;
+		ask->steps++;
+		if (server_try(ask, (size_t)i)) {
+			arm(ask, patience(ask));
+			return;
+		}
+	}
+	/* Nobody is left to ask. The clock ends it: never from within upstream_ask(). */
+	ask->steps = u->nservers + UPSTREAM_ROUNDS;
+	arm(ask, ask->attempts != NULL ? UPSTREAM_WAIT_MAX_MS : 0);
+}
+
+/* ask_timer - the last attempt has been silent for long enough */
+static void ask_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct upstream_ask *ask = arg;
+	struct upstream *u = ask->upstream;
+	struct attempt *last = ask->attempts != NULL ? ask->attempts->prev : NULL;
+	int i = last != NULL ? server_of(u, last) : -1;
+
+	(void)fd;
+	(void)what;
+	if (i >= 0)
+		server_silent(&u->servers[i], false);
+	if (ask->steps >= u->nservers + UPSTREAM_ROUNDS)
+		ask_finish(ask, NULL);
+	else
+		ask_step(ask);
+}
+
+/* refused - a server couldn't say: remember, and ask another unless all have been heard */
+static void refused(struct upstream_ask *ask, int i, const struct query_answer *answer)
+{
+	struct upstream *u = ask->upstream;
+	bool open = false;
+
+	if (i >= 0) {
+		u->servers[i].refused++;
+		ask->refused[i] = true;
+	}
+	for (size_t k = 0; k < u->nservers; k++)
+		open |= !ask->refused[k] && !(u->servers[k].down && ask->tried[k] > 1);
+	if (!open)
+		ask_finish(ask, answer);
+	else if (ask->attempts == NULL)
+		ask_step(ask);
+}
+
+/* again - put the question to the same server in another way; it may fail like a server */
+static void again(
+    struct upstream_ask *ask, const struct sockaddr_storage *server, int i, bool tcp, bool edns)
+{
+	if (attempt_start(ask, server, tcp, edns))
+		arm(ask, patience(ask));
+	else if (i >= 0 && ask->attempts == NULL)
+		ask_step(ask);
+}
+
+/* attempt_done - what came of an exchange */
+static void attempt_done(struct exchange *x, const struct query_answer *answer, void *arg)
+{
+	struct attempt t = *(struct attempt *)arg;
+	struct upstream_ask *ask = t.ask;
+	struct upstream *u = ask->upstream;
+	int i = server_of(u, &t);
+
+	(void)x;
+	attempt_free(arg);
+	if (answer == NULL) {
+		if (i >= 0)
+			server_silent(&u->servers[i], true);
+		if (ask->attempts == NULL)
+			ask_step(ask);
+		return;
+	}
+	if (i >= 0)
+		server_heard(&u->servers[i], &t);
+	switch (answer->status) {
+	case QUERY_ANSWER:
+	case QUERY_ALIAS:
+		ask_finish(ask, answer);
+		break;
+	case QUERY_TRUNCATED:
+		again(ask, &t.server, i, true, t.edns);
+		break;
+	case QUERY_NO_EDNS:
+		if (i >= 0)
+			u->servers[i].plain_ms = clock_ms() + UPSTREAM_PLAIN_MS;
+		again(ask, &t.server, i, t.tcp, false);
+		break;
+	default:
+		refused(ask, i, answer);
+	}
+}
+
+/* upstream_new - no servers yet */
+struct upstream *upstream_new(unsigned sockets)
+{
+	struct upstream *u = calloc(1, sizeof(*u));
+
+	if (u != NULL)
+		u->sockets = sockets;
+	return u;
+}
+
+/* upstream_free - all questions must have ended or been cancelled */
+void upstream_free(struct upstream *u)
+{
+	while (u != NULL && u->probes != NULL)
+		ask_free(u->probes);
+	free(u);
+}
+
+/* upstream_servers - replace the servers */
+void upstream_servers(struct upstream *u, const struct sockaddr_storage *addrs, size_t n)
+{
+	struct upstream_server old[UPSTREAM_SERVERS_MAX];
+	size_t nold = u->nservers;
+
+	memcpy(old, u->servers, sizeof(old));
+	memset(u->servers, 0, sizeof(u->servers));
+	u->nservers = n < UPSTREAM_SERVERS_MAX ? n : UPSTREAM_SERVERS_MAX;
+	for (size_t i = 0; i < u->nservers; i++) {
+		u->servers[i].addr = addrs[i];
+		for (size_t k = 0; k < nold; k++)
+			if (same_addr(&old[k].addr, &addrs[i]))
+				u->servers[i] = old[k];
+	}
+}
+
+/* ask_new - a question that nothing was done about yet */
+static struct upstream_ask *ask_new(
+    struct upstream *u, const struct query_question *q, upstream_done *done, void *arg)
+{
+	struct upstream_ask *ask = calloc(1, sizeof(*ask));
+
+	if (ask == NULL)
+		return NULL;
+	ask->upstream = u;
+	ask->question = *q;
+	ask->done = done;
+	ask->arg = arg;
+	evtimer_assign(&ask->timer, loop_base(), ask_timer, ask);
+	return ask;
+}
+
+/* probe_done - the answer to a probe: the server's state says it all */
+static void probe_done(const struct query_answer *answer, void *arg)
+{
+	(void)answer;
+	(void)arg;
+}
+
+/* probe - put a question also to a server that is down, and listen however long it takes */
+static void probe(struct upstream *u, size_t i, const struct query_question *q)
+{
+	struct upstream_ask *ask = ask_new(u, q, probe_done, NULL);
+
+	if (ask == NULL)
+		return;
+	ask->state = ASK_PROBE;
+	ask->steps = u->nservers + UPSTREAM_ROUNDS; /* no other server, no second attempt */
+	DL_APPEND(u->probes, ask);
+	arm(ask, server_try(ask, i) ? UPSTREAM_WAIT_MAX_MS : 0);
+}
+
+/* probe_due - the servers that are down and haven't been tried for a while */
+static void probe_due(const struct upstream_ask *ask)
+{
+	struct upstream *u = ask->upstream;
+	int64_t now = clock_ms();
+
+	for (size_t i = 0; i < u->nservers; i++) {
+		struct upstream_server *s = &u->servers[i];
+
+		if (!s->down || ask->tried[i] > 0 || now < s->probe_ms || u->used >= u->sockets)
+			continue;
+		s->probe_ms = now + UPSTREAM_PROBE_MS;
+		probe(u, i, &ask->question);
+	}
+}
+
+/* upstream_ask - put a question */
+struct upstream_ask *upstream_ask(
+    struct upstream *u, const struct query_question *q, upstream_done *done, void *arg)
+{
+	struct upstream_ask *ask = ask_new(u, q, done, arg);
+
+	if (ask == NULL)
+		return NULL;
+	if (u->used >= u->sockets) {
+		ask->state = ASK_WAITING;
+		DL_APPEND(u->waiting, ask);
+		return ask;
+	}
+	ask->state = ASK_RUNNING;
+	ask_step(ask);
+	probe_due(ask);
+	return ask;
+}
+
+/* upstream_cancel - give a question up */
+void upstream_cancel(struct upstream_ask *ask)
+{
+	if (ask != NULL)
+		ask_free(ask);
+}
+
+/* upstream_server - what is known of a server */
+const struct upstream_server *upstream_server(const struct upstream *u, size_t i)
+{
+	return i < u->nservers ? &u->servers[i] : NULL;
+}
