@@ -111,9 +111,10 @@ struct conf_targets {
 	bool shipped; /* from the `sites` file: under the user's own entries */ \
 	uint64_t given
 
+/* Any of them, seen by its head. */
 struct conf_section {
 	CONF_SECTION_HEAD;
-};
+} __attribute__((may_alias));
 
 struct conf_listen {
 	CONF_SECTION_HEAD;
