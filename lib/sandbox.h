@@ -5,6 +5,10 @@
  * unforeseen call of a library is survivable and visible in the role's log; execve, ptrace, process_vm_*,
  * mount, bpf and their like kill the process. Profiles are closed once, never opened again.
  *
+ * A refused call is counted (C_sandbox_refused) and logged once per number, through SIGSYS: a
+ * thread that blocks signals must leave SIGSYS unblocked, or a refused call ends the process.
+ * Enter it after loop_init(), or refusals are counted but not logged.
+ *
  * Built with a sanitizer (BATON_SANITIZE) a profile also allows what the sanitizer's own runtime
  * needs; such a build is for tests only.
  */
