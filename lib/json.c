@@ -9,27 +9,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/str.h"
+
 /* plain - stands for itself inside a JSON string */
 static bool plain(uint8_t c)
 {
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
-/* utf8_length - length of the valid sequence at p, which isn't ASCII; 0 when it is none (RFC 3629)
- */
-static size_t utf8_length(const uint8_t *p, size_t n)
-{
-	size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || n < len)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong forms, surrogates, and what lies behind U+10FFFF. */
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return len;
 }
 
 /* escape_one - the escape of one byte or code point below 256; its length */
@@ -65,7 +50,7 @@ size_t json_escape(char *dst, size_t size, const char *src, size_t n, size_t *do
 			i = run;
 			continue;
 		}
-		size_t len = s[i] >= 0x80 ? utf8_length(s + i, n - i) : 0;
+		size_t len = s[i] >= 0x80 ? str_utf8(src + i, n - i) : 0;
 		bool c1 = len == 2 && s[i] == 0xc2 && s[i + 1] < 0xa0;
 		char esc[JSON_ESCAPE_MAX];
 		const char *put = src + i;

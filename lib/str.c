@@ -6,6 +6,7 @@
 #include "lib/str.h"
 
 #include <errno.h>
+#include <stdint.h>
 
 /* str_copy_n - copy bytes as a C string */
 int str_copy_n(char *dst, size_t size, const char *src, size_t n)
@@ -81,4 +82,23 @@ int str_to_u64(const char *text, size_t len, unsigned long long max, unsigned lo
 		return -ERANGE;
 	*value = v;
 	return 0;
+}
+
+/* str_utf8 - length of the valid sequence at text */
+size_t str_utf8(const char *text, size_t len)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	if (len == 0 || p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	size_t need = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	if (len < need)
+		return 0;
+	for (size_t i = 1; i < need; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, and what lies behind U+10FFFF. */
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return need;
 }

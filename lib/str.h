@@ -38,3 +38,6 @@ bool str_is_ci(const char *text, size_t len, const char *word);
  * -ERANGE when it is over max.
  */
 int str_to_u64(const char *text, size_t len, unsigned long long max, unsigned long long *value);
+
+/* Length of the valid UTF-8 sequence for a character over 127 at text (RFC 3629); 0 when none. */
+size_t str_utf8(const char *text, size_t len);
