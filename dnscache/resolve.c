@@ -186,7 +186,6 @@ static void question_heard(const struct query_answer *a, void *arg)
 
 	q->ask = NULL;
 	if (a == NULL) {
-		q->resolver->stats.silent++;
 		question_fail(q, RESOLVE_SILENT_S, "no resolver answers");
 		return;
 	}
@@ -250,10 +249,8 @@ static void deadline(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	while (r->order != NULL && r->order->deadline_ms <= now) {
-		r->stats.silent++;
+	while (r->order != NULL && r->order->deadline_ms <= now)
 		question_fail(r->order, RESOLVE_SILENT_S, "no resolver answers in time");
-	}
 	timer_arm(r);
 }
 

@@ -127,6 +127,10 @@ const char *conf_addr_format(const struct conf_addr *a, char *buf);
 bool conf_changes_need_restart(
     const struct conf *was, const struct conf *now, char *reason, size_t size);
 
+/* "50M" to bytes, "15m" to milliseconds, as the file has them. 0, or -EINVAL for other text. */
+int conf_size(const char *text, uint64_t *bytes);
+int conf_duration(const char *text, uint64_t *ms);
+
 /* What `baton -n` prints: which address is open to whom, and where mail goes. */
 void conf_print_open(const struct conf *c, FILE *to);
 

@@ -35,6 +35,20 @@ static void refuse(struct conf_raw *raw, const struct conf_opt *opt, const struc
 	    strlen(v->text) < sizeof(text) ? "" : "...", why);
 }
 
+/* note_again - a plain section may come again, with an option that an earlier one had */
+static void note_again(struct conf_raw *raw, const struct conf_raw_section *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct conf_raw_opt *before = NULL, *o = &s->v[i];
+		for (const struct conf_raw_section *e = raw->v; e < s; e++)
+			if (e->kind == s->kind && conf_raw_find(e, o->opt->name))
+				before = conf_raw_find(e, o->opt->name);
+		if (before)
+			conf_note(raw->msgs, o->file, o->line, CONF_AGAIN, o->opt->name,
+			    before->file, before->line);
+	}
+}
+
 /* take_option - all values of one option */
 static int take_option(struct conf_section *s, struct conf_raw *raw, const struct conf_raw_opt *o)
 {
@@ -90,6 +104,7 @@ static int take_section(struct conf *c, struct conf_raw *raw, const struct conf_
 		s = conf_section_add(c, from->kind, from->title);
 	} else {
 		s = conf_section_at(c, from->kind, 0);
+		note_again(raw, from);
 	}
 	if (!s || conf_set_text(&s->file, from->file))
 		return -ENOMEM;
@@ -147,8 +162,9 @@ int conf_load(const char *path, struct conf **out, struct conf_messages *msgs)
 		r = -ENOMEM;
 		goto out;
 	}
+	bool understood = msgs->errors == 0;
 	r = conf_build(c, &raw);
-	if (!r)
+	if (!r && understood) /* of half a file the whole can't be judged */
 		r = conf_check(c, &raw);
 	if (!r && (msgs->errors || raw.nomem))
 		r = raw.nomem ? -ENOMEM : -EINVAL;

@@ -155,8 +155,7 @@ static struct conf_raw_opt *option(struct conf_raw *raw, struct conf_raw_section
 {
 	struct conf_raw_opt *o = conf_raw_find(s, opt->name);
 	if (o && first) {
-		conf_note(raw->msgs, file, line, "%s is given again; this one holds, not %s:%u",
-		    opt->name, o->file, o->line);
+		conf_note(raw->msgs, file, line, CONF_AGAIN, opt->name, o->file, o->line);
 		drop_values(o);
 	}
 	if (!o) {

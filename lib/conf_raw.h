@@ -51,6 +51,9 @@ void conf_error(struct conf_messages *m, const char *file, uint32_t line, const 
 void conf_note(struct conf_messages *m, const char *file, uint32_t line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The note on an option that is given twice: name, file and line of the one before. */
+#define CONF_AGAIN "%s is given again; this one holds, not %s:%u"
+
 /* Puts them in the order of files[] and lines. */
 void conf_messages_sort(struct conf_messages *m, char *const *files, size_t nfiles);
 

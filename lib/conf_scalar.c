@@ -132,12 +132,25 @@ int conf_parse_word(const struct conf_opt *o, const char *text, void *to, char *
 	return conf_why(why, "must be one of %s", known);
 }
 
-/* conf_parse_size - bytes, with K, M or G for powers of 1024 */
-int conf_parse_size(const struct conf_opt *o, const char *text, void *to, char *why)
+/* conf_size - bytes, with K, M or G for powers of 1024 */
+int conf_size(const char *text, uint64_t *bytes)
 {
 	static const uint64_t factors[] = {1, 1 << 10, 1 << 20, 1 << 30};
+	return scaled(text, " KMG", factors, bytes);
+}
+
+/* conf_duration - milliseconds from s, m, h or d */
+int conf_duration(const char *text, uint64_t *ms)
+{
+	static const uint64_t factors[] = {1000, 60000, 3600000, 86400000};
+	return scaled(text, "smhd", factors, ms);
+}
+
+/* conf_parse_size - within the option's range */
+int conf_parse_size(const struct conf_opt *o, const char *text, void *to, char *why)
+{
 	uint64_t v;
-	if (scaled(text, " KMG", factors, &v))
+	if (conf_size(text, &v))
 		return -EINVAL;
 	if (v < o->low || v > o->high)
 		return conf_why(
@@ -146,12 +159,11 @@ int conf_parse_size(const struct conf_opt *o, const char *text, void *to, char *
 	return 0;
 }
 
-/* conf_parse_time - milliseconds from s, m, h or d */
+/* conf_parse_time - within the option's range */
 int conf_parse_time(const struct conf_opt *o, const char *text, void *to, char *why)
 {
-	static const uint64_t factors[] = {1000, 60000, 3600000, 86400000};
 	uint64_t v;
-	if (scaled(text, "smhd", factors, &v))
+	if (conf_duration(text, &v))
 		return -EINVAL;
 	if (v < o->low || v > o->high)
 		return conf_why(why, "must be between %" PRIu64 " and %" PRIu64 " seconds",

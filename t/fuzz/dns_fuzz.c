@@ -18,15 +18,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct dns_record rec;
 	struct dns_addr addr;
 	char name[DNS_NAME_SIZE], again[DNS_NAME_SIZE];
-	struct wire_in w;
+	size_t pos = 0;
 
-	wire_in_init(&w, data, size);
-	while (dns_host_next(&w, &host))
+	while (dns_host_next(data, size, &pos, &host) == 1)
 		if (strlen(host.name) > DNS_NAME_MAX)
 			abort();
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		wire_in_init(&w, data, size);
-		while (dns_record_next(&w, types[i], &rec))
+		pos = 0;
+		while (dns_record_next(types[i], data, size, &pos, &rec) == 1)
 			if (rec.len > size)
 				abort();
 	}

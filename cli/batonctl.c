@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+/* batonctl: a table of verbs, each in the file of its family. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/filter.h"
+#include "cli/paths.h"
+#include "cli/tool.h"
+#include "cli/verbs.h"
+
+static const struct verb {
+	const char *name, *words, *help;
+	int (*run)(const struct conf *conf, int argc, char **argv);
+} verbs[] = {
+    {"status", "[--json]", "processes, restarts, counters", verb_status},
+    {"queue", FILTER_USAGE " [--json]", "list what waits; without a filter everything", verb_queue},
+    {"show", "ID... [--json]", "some messages with their recipients", verb_show},
+    {"flush", FILTER_USAGE " [--dry-run]", "make due now; without a filter everything", verb_flush},
+    {"delete", FILTER_USAGE " [--dry-run]", "take out of the queue, without a bounce", verb_delete},
+    {"sites", "[--json]", "state, connections and trouble of each site", verb_sites},
+    {"reload", "", "take the configuration file anew", verb_reload},
+    {"check", "", "check the configuration file, change nothing", verb_check},
+};
+
+/* usage - all verbs */
+static int usage(FILE *to)
+{
+	fputs("usage: batonctl [-c FILE] VERB ...\n\n", to);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		fprintf(to, "  %s %s\n           %s\n", verbs[i].name, verbs[i].words, verbs[i].help);
+	return TOOL_USAGE;
+}
+
+/* find - the row of a verb */
+static const struct verb *find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const char *file = NULL;
+	const struct verb *verb;
+	const struct conf *conf;
+	int at = 1, code;
+
+	if (argc > 2 && strcmp(argv[1], "-c") == 0) {
+		file = argv[2];
+		at = 3;
+	}
+	if (at >= argc || argv[at][0] == '-') {
+		bool asked = at < argc && strcmp(argv[at], "--help") == 0;
+
+		usage(asked ? stdout : stderr);
+		return asked ? TOOL_OK : TOOL_USAGE;
+	}
+	verb = find(argv[at]);
+	if (!verb) {
+		fprintf(stderr, "batonctl: no verb '%s'; `batonctl --help` lists them\n", argv[at]);
+		return TOOL_USAGE;
+	}
+	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+	conf = paths_load(file, "batonctl", false);
+	if (!conf)
+		return TOOL_FAILED;
+	code = verb->run(conf, argc - at - 1, argv + at + 1);
+	if (fflush(stdout) && code == TOOL_OK)
+		code = TOOL_FAILED;
+	return code;
+}

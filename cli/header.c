@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: ISC */
+#include "cli/header.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/str.h"
+
+/* append - one more line, within the limit */
+static int append(struct header *h, const char *line, size_t len)
+{
+	if (len > HEADER_MAX || h->len > HEADER_MAX - len)
+		return -EMSGSIZE;
+	if (h->size - h->len < len) {
+		size_t size = h->size ? h->size * 2 : 8192;
+		char *text;
+
+		while (size - h->len < len)
+			size *= 2;
+		text = realloc(h->text, size);
+		if (!text)
+			return -ENOMEM;
+		h->text = text;
+		h->size = size;
+	}
+	memcpy(h->text + h->len, line, len);
+	h->len += len;
+	return 0;
+}
+
+/* bare - a line's length without its end */
+static size_t bare(const char *line, size_t len)
+{
+	if (len > 0 && line[len - 1] == '\n')
+		len--;
+	if (len > 0 && line[len - 1] == '\r')
+		len--;
+	return len;
+}
+
+/* name_len - the length of the field's name, 0 for a line that is no field (RFC 5322 §2.2) */
+static size_t name_len(const char *line, size_t len)
+{
+	size_t n = 0, end;
+
+	while (n < len && line[n] > 0x20 && line[n] < 0x7f && line[n] != ':')
+		n++;
+	end = n;
+	while (end < len && (line[end] == ' ' || line[end] == '\t'))
+		end++; /* obsolete syntax allows white space before the colon */
+	return n > 0 && end < len && line[end] == ':' ? n : 0;
+}
+
+enum line_kind { LINE_FIELD, LINE_FOLDED, LINE_EMPTY, LINE_FROM, LINE_DOT, LINE_BODY };
+
+/* kind_of - what a line is at this place */
+static enum line_kind kind_of(const struct header *h, const char *line, size_t len, bool dot_ends)
+{
+	size_t n = bare(line, len);
+
+	if (n == 0)
+		return LINE_EMPTY;
+	if (dot_ends && n == 1 && line[0] == '.')
+		return LINE_DOT;
+	if (h->len == 0 && (str_starts_ci(line, n, "From ") || str_starts_ci(line, n, ">From ")))
+		return LINE_FROM;
+	if (h->len > 0 && (line[0] == ' ' || line[0] == '\t'))
+		return LINE_FOLDED;
+	return name_len(line, n) > 0 ? LINE_FIELD : LINE_BODY;
+}
+
+/* take_line - one line of the section; 1 it goes on, 0 it ended, -E... */
+static int take_line(struct header *h, const char *line, size_t len, bool dot_ends,
+    bool *message_ended)
+{
+	int r;
+
+	switch (kind_of(h, line, len, dot_ends)) {
+	case LINE_FIELD:
+		if (str_is_ci(line, name_len(line, len), "From"))
+			h->has_from = true;
+		/* fall through */
+	case LINE_FOLDED:
+		r = append(h, line, len);
+		/* A last line without its end would run into what follows. */
+		if (r == 0 && line[len - 1] != '\n')
+			r = append(h, "\n", 1);
+		return r ? r : 1;
+	case LINE_FROM:
+		return 1;
+	case LINE_EMPTY:
+		h->ended = true;
+		return 0;
+	case LINE_DOT:
+		*message_ended = true;
+		return 0;
+	case LINE_BODY:
+		break;
+	}
+	h->first = malloc(len);
+	if (!h->first)
+		return -ENOMEM;
+	memcpy(h->first, line, len);
+	h->first_len = len;
+	return 0;
+}
+
+/* header_read - line by line to its end */
+int header_read(struct header *h, FILE *in, bool dot_ends, bool *message_ended)
+{
+	char *line = NULL;
+	size_t size = 0;
+	int r = 1;
+
+	*h = (struct header){0};
+	*message_ended = false;
+	while (r == 1) {
+		ssize_t n = getline(&line, &size, in);
+
+		if (n < 0) {
+			*message_ended = true;
+			r = ferror(in) ? -EIO : 0;
+			break;
+		}
+		r = take_line(h, line, (size_t)n, dot_ends, message_ended);
+	}
+	free(line);
+	return r;
+}
+
+/* next_field - the field at *pos with its folded lines; false at the end */
+static bool next_field(const struct header *h, size_t *pos, const char **field, size_t *len)
+{
+	size_t at = *pos;
+
+	if (at >= h->len)
+		return false;
+	do {
+		const char *lf = memchr(h->text + at, '\n', h->len - at);
+
+		at = lf ? (size_t)(lf - h->text) + 1 : h->len;
+	} while (at < h->len && (h->text[at] == ' ' || h->text[at] == '\t'));
+	*field = h->text + *pos;
+	*len = at - *pos;
+	*pos = at;
+	return true;
+}
+
+/* header_each - the bodies of all fields of a name */
+void header_each(const struct header *h, const char *name,
+    void (*found)(const char *body, size_t len, void *arg), void *arg)
+{
+	const char *field;
+	size_t pos = 0, len;
+
+	while (next_field(h, &pos, &field, &len)) {
+		const char *colon = memchr(field, ':', len);
+
+		if (colon && str_is_ci(field, name_len(field, len), name))
+			found(colon + 1, len - (size_t)(colon + 1 - field), arg);
+	}
+}
+
+/* header_remove - close the gaps */
+void header_remove(struct header *h, const char *name)
+{
+	const char *field;
+	size_t pos = 0, len, to = 0;
+
+	while (next_field(h, &pos, &field, &len)) {
+		if (str_is_ci(field, name_len(field, len), name))
+			continue;
+		memmove(h->text + to, field, len);
+		to += len;
+	}
+	h->len = to;
+}
+
+/* header_free - all of it */
+void header_free(struct header *h)
+{
+	free(h->text);
+	free(h->first);
+	*h = (struct header){0};
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sendmail as an SMTP client of smtpd's socket in `runtime` (DESIGN §2): blocking, one transaction.
+ * The kernel tells smtpd who we are; there is nothing to authenticate.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define SUBMIT_SOCKET  "submit" /* name of the socket in `runtime` */
+#define SUBMIT_WAIT_S  330      /* longer than smtpd ever takes to answer */
+
+enum submit_verdict {
+	SUBMIT_OK,
+	SUBMIT_TEMPORARY, /* nobody there, or 4xx */
+	SUBMIT_NO_USER,	  /* 5xx with 5.1.x for a recipient */
+	SUBMIT_REFUSED	  /* any other 5xx */
+};
+
+struct submit {
+	FILE *in, *out;
+	char reply[1024]; /* the last reply's last line, for people */
+	int code;	  /* its code; 0: the connection broke */
+};
+
+/* Connects and greets. SUBMIT_OK, or SUBMIT_TEMPORARY with the reason in s->reply. */
+enum submit_verdict submit_open(struct submit *s, const char *runtime, const char *helo);
+
+/* MAIL, then RCPT one by one; sender without <>. */
+enum submit_verdict submit_mail(struct submit *s, const char *sender);
+enum submit_verdict submit_rcpt(struct submit *s, const char *recipient);
+
+/* DATA; then the stored form is written to s->out; then the end and its answer. */
+enum submit_verdict submit_data(struct submit *s);
+enum submit_verdict submit_end(struct submit *s);
+
+void submit_close(struct submit *s);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+#include "cli/tool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* tool_open - connect, or say why not */
+int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum role role)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", conf->runtime, name);
+
+	*tool = (struct tool){.fd = -1, .role = role, .result = TOOL_OK};
+	if (n < 0 || (size_t)n >= sizeof(addr.sun_path)) {
+		fprintf(stderr, "%s/%s: the path is too long for a socket\n", conf->runtime, name);
+		return TOOL_UNREACHABLE;
+	}
+	tool->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (tool->fd < 0 || connect(tool->fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		const char *hint = errno == EACCES ? " (these verbs are for root and the instance's own user)"
+		    : errno == ENOENT || errno == ECONNREFUSED ? " (is baton running?)"
+							       : "";
+
+		fprintf(stderr, "%s: %s%s\n", addr.sun_path, strerror(errno), hint);
+		tool_close(tool);
+		return TOOL_UNREACHABLE;
+	}
+	return TOOL_OK;
+}
+
+/* send_request - one message, one packet */
+static int send_request(const struct tool *tool, enum msg_type type, const void *msg)
+{
+	static unsigned char packet[MSG_PACKET_MAX];
+	int fds[MSG_FDS_MAX];
+	unsigned nfds;
+	int n = msg_encode(type, msg, packet, sizeof(packet), fds, &nfds);
+
+	if (n < 0)
+		return n;
+	return send(tool->fd, packet, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -errno;
+}
+
+/* tool_ask - one request, its answers */
+int tool_ask(struct tool *tool, enum msg_type type, const void *msg,
+    const struct chan_handlers *handlers)
+{
+	int r = send_request(tool, type, msg);
+
+	tool->done = false;
+	while (r == 0 && !tool->done)
+		r = chan_receive_once(tool->fd, ROLE_TOOL, tool->role, handlers, tool, TOOL_WAIT_MS);
+	if (tool->done)
+		return tool->result;
+	if (r == -EPIPE || r == -ECONNRESET)
+		fprintf(stderr, "%s closed the connection: these verbs are for root and the "
+				"instance's own user\n", role_name(tool->role));
+	else
+		fprintf(stderr, "%s: %s\n", role_name(tool->role), strerror(-r));
+	return TOOL_FAILED;
+}
+
+/* tool_close - a second time does no harm */
+void tool_close(struct tool *tool)
+{
+	if (tool->fd >= 0)
+		close(tool->fd);
+	tool->fd = -1;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A tool's conversation with a role: a SOCK_SEQPACKET connection to a socket in `runtime`, over
+ * which the tool_* messages of lib/msg.def pass. One request, then answers until a handler says
+ * that the last one came. Blocking: a tool has nothing else to do.
+ */
+#pragma once
+
+#include "lib/chan.h"
+#include "lib/conf.h"
+
+#define TOOL_WAIT_MS 60000 /* silence after which a tool gives up; work is done in slices */
+
+enum {
+	TOOL_OK = 0,
+	TOOL_FAILED = 1,      /* the role said no, or something went wrong on the way */
+	TOOL_USAGE = 64,      /* EX_USAGE */
+	TOOL_UNREACHABLE = 69 /* EX_UNAVAILABLE: nobody serves the socket, or may not be asked */
+};
+
+struct tool {
+	int fd;
+	enum role role; /* whom we speak to */
+	bool done;	/* a handler sets it at the last answer */
+	int result;	/* TOOL_OK, TOOL_FAILED */
+	void *arg;
+};
+
+/*
+ * Connects to the socket `name` of the instance, served by `role`. Returns TOOL_OK, or
+ * TOOL_UNREACHABLE after saying why on stderr.
+ */
+int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum role role);
+
+/*
+ * Sends one message and hands every answer to the handlers (arg: the struct tool) until one sets
+ * `done`. Returns tool->result, or TOOL_FAILED after saying what broke.
+ */
+int tool_ask(struct tool *tool, enum msg_type type, const void *msg,
+    const struct chan_handlers *handlers);
+
+void tool_close(struct tool *tool);

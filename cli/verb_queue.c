@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: ISC */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/filter.h"
+#include "cli/listing.h"
+#include "cli/tool.h"
+#include "cli/verbs.h"
+#include "lib/json.h"
+
+/* verb_queue - list what matches; without a filter everything */
+int verb_queue(const struct conf *conf, int argc, char **argv)
+{
+	struct filter_options options;
+	struct filter filter;
+
+	if (filter_parse(argc, argv, &filter, &options))
+		return TOOL_USAGE;
+	if (query_filter_empty(&filter.query))
+		filter.query.all = true;
+	return listing_print(conf, &filter.query, options.json ? LISTING_JSON : LISTING_MAILQ);
+}
+
+/* verb_show - some messages, by their IDs */
+int verb_show(const struct conf *conf, int argc, char **argv)
+{
+	struct filter_options options;
+	struct filter filter;
+
+	if (filter_parse(argc, argv, &filter, &options))
+		return TOOL_USAGE;
+	if (filter.query.nids == 0) {
+		fputs("usage: batonctl show ID...\n", stderr);
+		return TOOL_USAGE;
+	}
+	return listing_print(conf, &filter.query, options.json ? LISTING_JSON : LISTING_MAILQ);
+}
+
+/* on_changed - how much it was */
+static void on_changed(struct chan *chan, union msg_any *msg, void *arg)
+{
+	const struct msg_tool_changed *m = &msg->tool_changed;
+	const struct filter_options *options;
+	struct tool *tool = arg;
+
+	(void)chan;
+	options = tool->arg;
+	tool->done = true;
+	if (m->error.len > 0) {
+		fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
+		tool->result = TOOL_FAILED;
+	} else if (options->json) {
+		printf("{\"messages\":%" PRIu64 ",\"recipients\":%" PRIu64 ",\"dry_run\":%s}\n",
+		    m->messages, m->recipients, options->dry_run ? "true" : "false");
+	} else {
+		printf("%s%" PRIu64 " message%s, %" PRIu64 " recipient%s\n",
+		    options->dry_run ? "would be: " : "", m->messages, m->messages == 1 ? "" : "s",
+		    m->recipients, m->recipients == 1 ? "" : "s");
+	}
+}
+
+/* change - a verb that changes what matches, and answers when that is safe */
+static int change(const struct conf *conf, enum query_verb verb, const struct filter *filter,
+    const struct filter_options *options)
+{
+	static const struct chan_handlers handlers = {.on[MSG_tool_changed] = on_changed};
+	unsigned char encoded[QUERY_FILTER_MAX];
+	struct msg_tool_change ask = {.verb = (uint8_t)verb, .dry_run = options->dry_run};
+	int n = query_filter_put(&filter->query, encoded, sizeof(encoded)), r;
+	struct tool tool;
+
+	if (n < 0) {
+		fputs("the filter is too long\n", stderr);
+		return TOOL_USAGE;
+	}
+	ask.filter = msg_bytes(encoded, (size_t)n);
+	r = tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR);
+	if (r)
+		return r;
+	tool.arg = (void *)options;
+	r = tool_ask(&tool, MSG_tool_change, &ask, &handlers);
+	tool_close(&tool);
+	return r;
+}
+
+/* verb_flush - due now; without a filter everything, as `postqueue -f` */
+int verb_flush(const struct conf *conf, int argc, char **argv)
+{
+	struct filter_options options;
+	struct filter filter;
+
+	if (filter_parse(argc, argv, &filter, &options))
+		return TOOL_USAGE;
+	if (query_filter_empty(&filter.query))
+		filter.query.all = true;
+	return change(conf, QUERY_FLUSH, &filter, &options);
+}
+
+/* verb_delete - gone; never without saying which */
+int verb_delete(const struct conf *conf, int argc, char **argv)
+{
+	struct filter_options options;
+	struct filter filter;
+
+	if (filter_parse(argc, argv, &filter, &options))
+		return TOOL_USAGE;
+	if (query_filter_empty(&filter.query)) {
+		fputs("usage: batonctl delete " FILTER_USAGE "\n", stderr);
+		return TOOL_USAGE;
+	}
+	return change(conf, QUERY_DELETE, &filter, &options);
+}
+
+/* print_site - one line of text */
+static void print_site(const struct query_site *s)
+{
+	printf("%-32.*s %-8s %4u/%-4u active %-6u ready %u%s", (int)s->name.len, s->name.data,
+	    query_site_state_name(s->state), s->connections, s->limit, s->active, s->ready,
+	    s->backlog ? "+" : "");
+	if (s->probe_ms > 0) {
+		time_t t = (time_t)(s->probe_ms / 1000);
+		struct tm tm;
+		char when[16];
+
+		strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&t, &tm));
+		printf("  next try %s", when);
+	}
+	if (s->trouble.len > 0)
+		printf("  %.*s", (int)s->trouble.len, s->trouble.data);
+	putchar('\n');
+}
+
+/* print_site_json - one object a line */
+static void print_site_json(const struct query_site *s)
+{
+	fputs("{\"site\":", stdout);
+	json_write(stdout, s->name.data, s->name.len);
+	printf(",\"state\":\"%s\",\"connections\":%u,\"limit\":%u,\"active\":%u,\"ready\":%u,"
+	       "\"backlog\":%s,\"probe\":%" PRIu64 ",\"trouble\":",
+	    query_site_state_name(s->state), s->connections, s->limit, s->active, s->ready,
+	    s->backlog ? "true" : "false", s->probe_ms / 1000);
+	json_write(stdout, s->trouble.data, s->trouble.len);
+	puts("}");
+}
+
+/* on_sites - one packet of sites */
+static void on_sites(struct chan *chan, union msg_any *msg, void *arg)
+{
+	struct tool *tool = arg;
+	const bool *json = tool->arg;
+	struct query_site site;
+	size_t pos = 0;
+
+	(void)chan;
+	while (query_next_site(msg->tool_site_rows.rows, &pos, &site) == 1) {
+		if (*json)
+			print_site_json(&site);
+		else
+			print_site(&site);
+	}
+	tool->done = msg->tool_site_rows.last;
+}
+
+/* verb_sites - state of every site in memory */
+int verb_sites(const struct conf *conf, int argc, char **argv)
+{
+	static const struct chan_handlers handlers = {.on[MSG_tool_site_rows] = on_sites};
+	bool json = argc == 1 && strcmp(argv[0], "--json") == 0;
+	struct tool tool;
+	int r;
+
+	if (argc > (json ? 1 : 0)) {
+		fputs("usage: batonctl sites [--json]\n", stderr);
+		return TOOL_USAGE;
+	}
+	r = tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR);
+	if (r)
+		return r;
+	tool.arg = &json;
+	r = tool_ask(&tool, MSG_tool_sites, &(struct msg_tool_sites){0}, &handlers);
+	tool_close(&tool);
+	return r;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The verbs of batonctl, one row of its table each; a file holds a family of them. A verb gets the
+ * configuration and its own words, and returns an exit code (cli/tool.h).
+ */
+#pragma once
+
+#include "lib/conf.h"
+
+/* verb_queue.c */
+int verb_queue(const struct conf *conf, int argc, char **argv);
+int verb_show(const struct conf *conf, int argc, char **argv);
+int verb_flush(const struct conf *conf, int argc, char **argv);
+int verb_delete(const struct conf *conf, int argc, char **argv);
+int verb_sites(const struct conf *conf, int argc, char **argv);
+
+/* verb_control.c */
+int verb_status(const struct conf *conf, int argc, char **argv);
+int verb_reload(const struct conf *conf, int argc, char **argv);
+int verb_check(const struct conf *conf, int argc, char **argv);

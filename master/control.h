@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The socket `control` in the runtime folder: batonctl asks master for its status (lib/status.h) or
+ * a reload. For root and the instance's own user; anyone else is told so.
+ */
+#pragma once
+
+/* Begins to take tools on master's socket (listen_control_fd()). */
+void control_start(void);
+
+/* Takes no more. */
+void control_stop(void);
