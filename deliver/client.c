@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Three moves: input is cut into replies and each goes to the stage that waits for it; at the end
+ * of the turn pump() sends what has become possible, in one writev with everything else; whatever
+ * breaks goes through end(), which decides the jobs at once and tells the owner at the end of the
+ * turn. Transactions are pipeline.c's business, meaning of words verdict.c's.
+ *
+ * A big body is sent in rounds: blocks of up to 256 KiB as long as the kernel takes them, a few a
+ * turn, then the others have theirs.
+ */
+#include "deliver/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deliver/pipeline.h"
+#include "deliver/verdict.h"
+#include "lib/conn.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/str.h"
+
+#define CLIENT_ROUNDS  4    /* blocks of a body in one turn */
+#define CLIENT_QUIT_MS 2000 /* for the peer to answer QUIT */
+
+enum client_state {
+	CLIENT_CONNECTING,
+	CLIENT_GREETING, /* connected, waits for 220 */
+	CLIENT_EHLO,
+	CLIENT_HELO, /* the peer doesn't know EHLO (RFC 5321 §3.2) */
+	CLIENT_READY,
+	CLIENT_ENDED /* jobs are back; the owner hears of it at the end of the turn */
+};
+
+struct client {
+	enum client_state state;
+	bool closing; /* QUIT as soon as nothing is on the wire */
+	struct client_setup setup;
+	const struct client_ops *ops;
+	void *arg;
+	struct conn *conn;
+	struct words_reader reader;
+	struct pipeline pipeline;
+	struct loop_task task;
+	struct event *again; /* the next round of a big body; made when first needed */
+	enum open_verdict why;
+	struct words words;
+};
+
+/* enter - the one place where the state changes */
+static void enter(struct client *c, enum client_state next)
+{
+	static const char *const names[] = {
+	    "connecting", "greeting", "ehlo", "helo", "ready", "ended"};
+	log_debug("connection %llu: %s", (unsigned long long)c->setup.tag, names[next]);
+	c->state = next;
+	switch (next) {
+	case CLIENT_CONNECTING:
+		conn_deadline(c->conn, c->setup.connect_ms);
+		break;
+	case CLIENT_GREETING:
+	case CLIENT_EHLO:
+	case CLIENT_HELO:
+		conn_deadline(c->conn, c->setup.reply_ms);
+		break;
+	case CLIENT_READY:
+	case CLIENT_ENDED:
+		loop_defer(&c->task);
+		break;
+	}
+}
+
+/* end - the connection is over: jobs are decided now, the owner hears of it at the turn's end */
+static void end(struct client *c, enum open_verdict why, const struct words *words)
+{
+	if (c->state == CLIENT_ENDED)
+		return;
+	enter(c, CLIENT_ENDED);
+	c->why = why;
+	c->words = *words;
+	pipeline_lost(&c->pipeline, words);
+	conn_free(c->conn);
+	c->conn = NULL;
+}
+
+/* end_ours - the same in our own words */
+static void end_ours(struct client *c, enum open_verdict why, const char *status, const char *text)
+{
+	struct words words;
+	words_set(&words, 0, status, "%s", text);
+	end(c, why, &words);
+}
+
+/* quit - in peace: the pipeline is empty */
+static void quit(struct client *c)
+{
+	struct conn *conn = c->conn;
+	/* The peer's answer changes nothing: conn.c waits for it without us. */
+	if (c->state == CLIENT_READY && conn_write(conn, "QUIT\r\n", 6) == 0) {
+		c->conn = NULL;
+		conn_finish(conn, CLIENT_QUIT_MS);
+	}
+	end_ours(c, OPEN_IDLE, "2.0.0", "closed");
+}
+
+/* -- sending ------------------------------------------------------------------------------- */
+
+/* watch - the deadline for what is awaited now */
+static void watch(struct client *c)
+{
+	if (pipeline_waits_final(&c->pipeline))
+		conn_deadline(c->conn, 2 * c->setup.reply_ms);
+	else if (c->pipeline.count)
+		conn_deadline(c->conn, c->setup.reply_ms);
+	else
+		conn_deadline(c->conn, c->setup.idle_ms);
+}
+
+/* on_again - the next turn of a big body */
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct client *c = arg;
+	loop_defer(&c->task);
+}
+
+/* come_again - the kernel took all and there is more: after the others had their turn */
+static void come_again(struct client *c)
+{
+	static const struct timeval now = {0, 0};
+	if (!c->again)
+		c->again = event_new(loop_base(), -1, 0, on_again, c);
+	if (!c->again || event_add(c->again, &now) < 0)
+		end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
+}
+
+/* unreadable - a stored message can't be sent; the peer must not see an end of it */
+static void unreadable(struct client *c, int error)
+{
+	if (error == -ENOMEM)
+		end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
+	else
+		end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "a stored message could not be read");
+}
+
+/* pump - send what may be sent */
+static void pump(struct client *c)
+{
+	int rc = 0;
+	for (unsigned round = 0; round < CLIENT_ROUNDS; round++) {
+		/* What the kernel holds back goes first: CONN_DRAINED calls again. */
+		if (round && conn_unsent(c->conn))
+			break;
+		rc = pipeline_send(&c->pipeline, conn_output(c->conn), BODY_BLOCK);
+		if (rc < 0) {
+			unreadable(c, rc);
+			return;
+		}
+		if (!rc)
+			break;
+		conn_flush(c->conn);
+	}
+	conn_written(c->conn);
+	if (rc && !conn_unsent(c->conn)) {
+		come_again(c);
+		if (c->state == CLIENT_ENDED)
+			return;
+	}
+	if (!c->pipeline.count && (c->closing || pipeline_full(&c->pipeline)))
+		quit(c);
+	else
+		watch(c);
+}
+
+/* -- replies ------------------------------------------------------------------------------- */
+
+/* ready - EHLO or HELO went well */
+static void ready(struct client *c)
+{
+	struct pipeline *p = &c->pipeline;
+	if (!p->peer.pipelining || c->setup.pipelining == CONF_PIPELINING_NONE)
+		p->mode = PIPELINE_STEP;
+	else if (c->setup.pipelining == CONF_PIPELINING_ENVELOPE)
+		p->mode = PIPELINE_ENVELOPE;
+	else
+		p->mode = PIPELINE_FULL;
+	enter(c, CLIENT_READY);
+	c->ops->ready(c->arg);
+}
+
+/* hello - say who we are */
+static void hello(struct client *c, enum client_state state, const char *verb)
+{
+	char line[300];
+	int n = snprintf(line, sizeof(line), "%s %s\r\n", verb, c->setup.hello);
+	if (n < 0 || (size_t)n >= sizeof(line) || conn_write(c->conn, line, (size_t)n) < 0) {
+		end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "can't say hello");
+		return;
+	}
+	enter(c, state);
+}
+
+/* on_ehlo - 5xx other than a goodbye: an old server, try HELO */
+static void on_ehlo(struct client *c, const struct words *words)
+{
+	if (verdict_class(words) == 2)
+		ready(c);
+	else if (c->state == CLIENT_EHLO && words->code >= 500 && words->code <= 504)
+		hello(c, CLIENT_HELO, "HELO");
+	else
+		end(c, verdict_open(words), words);
+}
+
+/* on_transaction - a reply to what the pipeline sent, or out of the blue */
+static void on_transaction(struct client *c, const struct words *words)
+{
+	struct words ours;
+	bool idle = !c->pipeline.count;
+	switch (pipeline_reply(&c->pipeline, words)) {
+	case PIPELINE_GOES_ON:
+		break;
+	case PIPELINE_ENDS:
+		if (idle)
+			end(c, OPEN_IDLE, words);
+		else
+			end(c, verdict_closing(words) ? OPEN_THROTTLED : OPEN_LOST, words);
+		break;
+	case PIPELINE_REFUSED:
+		end(c, OPEN_REFUSED, words);
+		break;
+	case PIPELINE_CONFUSED:
+		words_set(&ours, 0, "4.5.0", "unexpected reply at %s: %u %.*s",
+		    pipeline_action(&c->pipeline), words->code, (int)words->len, words->text);
+		end(c, OPEN_LOST, &ours);
+		break;
+	}
+}
+
+/* on_reply - one whole reply, whatever it belongs to */
+static void on_reply(struct client *c, const struct words *words)
+{
+	log_debug("connection %llu: %s: %u %.*s", (unsigned long long)c->setup.tag,
+	    pipeline_action(&c->pipeline), words->code, (int)words->len, words->text);
+	switch (c->state) {
+	case CLIENT_GREETING:
+		if (verdict_class(words) == 2)
+			hello(c, CLIENT_EHLO, "EHLO");
+		else
+			end(c, verdict_open(words), words);
+		break;
+	case CLIENT_EHLO:
+	case CLIENT_HELO:
+		on_ehlo(c, words);
+		break;
+	case CLIENT_READY:
+		on_transaction(c, words);
+		break;
+	case CLIENT_CONNECTING:
+	case CLIENT_ENDED:
+		break;
+	}
+}
+
+/* note_extension - a line of the answer to EHLO (RFC 5321 §4.1.1.1) */
+static void note_extension(void *arg, const char *text, size_t len)
+{
+	struct pipeline_peer *peer = arg;
+	const char *space = memchr(text, ' ', len);
+	size_t n = space ? (size_t)(space - text) : len;
+	unsigned long long max;
+	if (str_is_ci(text, n, "PIPELINING")) {
+		peer->pipelining = true;
+	} else if (str_is_ci(text, n, "8BITMIME")) {
+		peer->eightbit = true;
+	} else if (str_is_ci(text, n, "SMTPUTF8")) {
+		peer->smtputf8 = true;
+	} else if (str_is_ci(text, n, "SIZE")) {
+		peer->size = true;
+		if (space && !str_to_u64(space + 1, len - n - 1, UINT64_MAX, &max))
+			peer->size_max = max;
+	}
+}
+
+/* take_input - every whole reply that has come */
+static void take_input(struct client *c)
+{
+	struct evbuffer *in = conn_input(c->conn);
+	size_t len = evbuffer_get_length(in), done = 0, used;
+	const char *data = (const char *)evbuffer_pullup(in, -1);
+	int rc = data || !len ? 0 : -ENOMEM;
+	while (c->state != CLIENT_ENDED && done < len && rc >= 0) {
+		c->reader.line = c->state == CLIENT_EHLO ? note_extension : NULL;
+		c->reader.arg = &c->pipeline.peer;
+		rc = words_read(&c->reader, data + done, len - done, &used);
+		done += used;
+		if (rc == 0)
+			break;
+		if (rc > 0)
+			on_reply(c, &c->reader.words);
+	}
+	if (c->state == CLIENT_ENDED)
+		return;
+	if (rc < 0)
+		end_ours(c, c->state == CLIENT_READY ? OPEN_LOST : OPEN_UNREACHABLE, "4.5.0",
+		    "the peer's reply makes no sense");
+	else
+		evbuffer_drain(in, done);
+	if (c->state == CLIENT_READY)
+		loop_defer(&c->task);
+}
+
+/* -- events of the connection ---------------------------------------------------------------- */
+
+/* lost - it broke, or the peer closed it: what it had said before counts */
+static void lost(struct client *c, const char *how)
+{
+	struct words words;
+	if (conn_read_rest(c->conn) > 0)
+		take_input(c);
+	if (c->state == CLIENT_ENDED)
+		return;
+	switch (c->state) {
+	case CLIENT_CONNECTING:
+		words_set(&words, 0, "4.4.1", "%s", how);
+		end(c, OPEN_UNREACHABLE, &words);
+		break;
+	case CLIENT_GREETING:
+	case CLIENT_EHLO:
+	case CLIENT_HELO:
+		words_set(&words, 0, "4.4.2", "%s before the session began", how);
+		end(c, OPEN_UNREACHABLE, &words);
+		break;
+	case CLIENT_READY:
+		words_set(&words, 0, "4.4.2", "%s at %s", how, pipeline_action(&c->pipeline));
+		end(c, c->pipeline.count ? OPEN_LOST : OPEN_IDLE, &words);
+		break;
+	case CLIENT_ENDED:
+		break;
+	}
+}
+
+/* timed_out - nothing came in time: idle connections close in peace */
+static void timed_out(struct client *c)
+{
+	if (c->state == CLIENT_READY && !c->pipeline.count)
+		quit(c);
+	else
+		lost(c, c->state == CLIENT_CONNECTING ? "connection timed out" : "timed out");
+}
+
+/* on_event - what conn.c has to say */
+static void on_event(struct conn *conn, enum conn_event event, void *arg)
+{
+	struct client *c = arg;
+	char how[160];
+	switch (event) {
+	case CONN_CONNECTED:
+		enter(c, CLIENT_GREETING);
+		break;
+	case CONN_INPUT:
+		take_input(c);
+		break;
+	case CONN_DRAINED:
+		loop_defer(&c->task);
+		break;
+	case CONN_EOF:
+		lost(c, "connection closed by the peer");
+		break;
+	case CONN_ERROR:
+		snprintf(how, sizeof(how), "%s", strerror(conn_error(conn)));
+		lost(c, how);
+		break;
+	case CONN_TIMEOUT:
+		timed_out(c);
+		break;
+	}
+}
+
+/* run - the end of the turn */
+static void run(struct loop_task *task)
+{
+	struct client *c = (struct client *)((char *)task - offsetof(struct client, task));
+	if (c->state == CLIENT_READY)
+		pump(c);
+	/* The owner frees the client here. */
+	if (c->state == CLIENT_ENDED)
+		c->ops->ended(c->arg, c->why, &c->words);
+}
+
+/* -- for the owner ----------------------------------------------------------------------------- */
+
+/* next - the pipeline wants a job */
+static struct job *next(void *arg)
+{
+	struct client *c = arg;
+	return c->closing ? NULL : c->ops->next(c->arg);
+}
+
+/* done - a job is over */
+static void done(void *arg, struct job *job)
+{
+	struct client *c = arg;
+	c->ops->done(c->arg, job);
+}
+
+/* make - a client without a connection yet */
+static struct client *make(
+    const struct client_setup *setup, const struct client_ops *ops, void *arg)
+{
+	static const struct pipeline_ops pipeline_ops = {.next = next, .done = done};
+	struct client *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->setup = *setup;
+	c->ops = ops;
+	c->arg = arg;
+	c->task.run = run;
+	pipeline_init(&c->pipeline, &pipeline_ops, c);
+	if (setup->max_messages)
+		c->pipeline.max = setup->max_messages;
+	return c;
+}
+
+struct client *client_connect(const struct client_setup *setup, const struct sockaddr *to,
+    socklen_t to_len, const struct sockaddr *source, socklen_t source_len,
+    const struct client_ops *ops, void *arg)
+{
+	struct client *c = make(setup, ops, arg);
+	if (!c) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	c->conn = conn_connect(to, to_len, source, source_len, on_event, c);
+	if (!c->conn) {
+		int error = errno;
+		free(c);
+		errno = error;
+		return NULL;
+	}
+	enter(c, CLIENT_CONNECTING);
+	return c;
+}
+
+struct client *client_adopt(
+    const struct client_setup *setup, int fd, const struct client_ops *ops, void *arg)
+{
+	struct client *c = make(setup, ops, arg);
+	struct conn *conn = conn_new(fd, on_event, c);
+	if (!c || !conn) {
+		conn_free(conn);
+		free(c);
+		errno = ENOMEM;
+		return NULL;
+	}
+	c->conn = conn;
+	enter(c, CLIENT_GREETING);
+	return c;
+}
+
+void client_feed(struct client *c)
+{
+	if (c->state == CLIENT_READY)
+		loop_defer(&c->task);
+}
+
+void client_close(struct client *c)
+{
+	c->closing = true;
+	c->pipeline.closing = true;
+	if (c->state == CLIENT_READY)
+		loop_defer(&c->task);
+	else if (c->state != CLIENT_ENDED)
+		end_ours(c, OPEN_IDLE, "2.0.0", "closed before the session began");
+}
+
+void client_free(struct client *c)
+{
+	if (!c)
+		return;
+	if (c->state != CLIENT_ENDED)
+		end_ours(c, OPEN_IDLE, "4.4.2", "closed");
+	loop_cancel(&c->task);
+	if (c->again)
+		event_free(c->again);
+	free(c);
+}
+
+uint32_t client_carried(const struct client *c)
+{
+	return c->pipeline.carried;
+}

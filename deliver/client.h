@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * An SMTP client on one connection: connects, greets, carries jobs until there are no more, the
+ * peer has enough or something breaks. hop.c and dial.c own clients for next hops, notice.c one for
+ * each link to an smtpd. Everything is reported through struct client_ops; `ended` comes exactly
+ * once, from the end of a turn with nothing of the client's on the stack, and is the place to call
+ * client_free(). Until then every job given out by `next` has come back through `done`.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "deliver/jobs.h"
+#include "lib/conf.h"
+
+struct client;
+
+struct client_ops {
+	/* The session stands: greeting and EHLO went well. client_feed() is implied. */
+	void (*ready)(void *arg);
+	/* As struct pipeline_ops. */
+	struct job *(*next)(void *arg);
+	void (*done)(void *arg, struct job *job);
+	/*
+	 * It is over: why, and the peer's words or ours. Before `ready` this is the answer to the
+	 * attempt; OPEN_IDLE only afterwards.
+	 */
+	void (*ended)(void *arg, enum open_verdict why, const struct words *words);
+};
+
+struct client_setup {
+	const char *hello; /* our name for EHLO; must outlive the client */
+	uint32_t connect_ms,
+	    reply_ms;          /* the end of data may take twice reply_ms (RFC 5321 §4.5.3.2.6) */
+	uint32_t idle_ms;      /* without a job, then QUIT; 0: forever */
+	uint32_t max_messages; /* 0: no limit */
+	enum conf_pipelining pipelining;
+	uint64_t tag; /* for debug lines: the connection's number */
+};
+
+/*
+ * Begins to connect. Returns NULL with errno set when not even the socket could be made: our own
+ * limit, not the host's fault. source may be NULL.
+ */
+struct client *client_connect(const struct client_setup *setup, const struct sockaddr *to,
+    socklen_t to_len, const struct sockaddr *source, socklen_t source_len,
+    const struct client_ops *ops, void *arg);
+
+/* The same on a connected, non-blocking socket (taken over, also on failure). */
+struct client *client_adopt(
+    const struct client_setup *setup, int fd, const struct client_ops *ops, void *arg);
+
+/* There are jobs, or room for them: looked after at the end of the turn. */
+void client_feed(struct client *client);
+
+/* Finishes what is on the wire, then QUIT; `ended` follows (OPEN_IDLE, unless something breaks). */
+void client_close(struct client *client);
+
+/* Closes at once. Jobs in flight come back through `done`; `ended` doesn't come. NULL allowed. */
+void client_free(struct client *client);
+
+/* How many transactions ended well on this connection. */
+uint32_t client_carried(const struct client *client);

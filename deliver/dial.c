@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A client that ends before it was ready is replaced by one to the next address; once ready, its
+ * end is the hop's end.
+ */
+#include "deliver/dial.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deliver/client.h"
+#include "deliver/hosts.h"
+#include "deliver/resolve.h"
+#include "lib/child.h"
+#include "lib/log.h"
+#include "lib/str.h"
+
+struct dial {
+	struct hop *hop;
+	struct resolve *question;
+	struct client *client;
+	bool by_mx, ready, bind;
+	uint16_t port;
+	unsigned next; /* address to try */
+	struct client_setup setup;
+	struct conf_addr source4, source6; /* family 0: none */
+	char hello[256];
+	enum open_verdict verdict; /* the most telling so far */
+	struct words words;
+	struct hosts hosts;
+};
+
+static const struct client_ops ops;
+
+int dial_weight(enum open_verdict verdict)
+{
+	switch (verdict) {
+	case OPEN_THROTTLED:
+		return 4;
+	case OPEN_REFUSED:
+	case OPEN_TLS:
+		return 3;
+	case OPEN_UNREACHABLE:
+	case OPEN_LOST:
+		return 2;
+	default:
+		return 1;
+	}
+}
+
+/* free_dial - everything but the hop */
+static void free_dial(struct dial *d)
+{
+	resolve_cancel(d->question);
+	client_free(d->client);
+	free(d);
+}
+
+/* give_up - no address let us in */
+static void give_up(struct dial *d, enum open_verdict verdict, const struct words *words)
+{
+	struct hop *hop = d->hop;
+	struct words copy = *words;
+	free_dial(d);
+	hop_failed(hop, verdict, &copy);
+}
+
+/* give_up_ours - the same in our own words */
+static void give_up_ours(
+    struct dial *d, enum open_verdict verdict, const char *status, const char *text)
+{
+	struct words words;
+	words_set(&words, 0, status, "%s", text);
+	give_up(d, verdict, &words);
+}
+
+/* remember - what an address said, if it tells more than the ones before */
+static void remember(struct dial *d, enum open_verdict verdict, const struct words *words)
+{
+	if (d->words.status[0] && dial_weight(verdict) <= dial_weight(d->verdict))
+		return;
+	d->verdict = verdict;
+	d->words = *words;
+}
+
+/* name_address - what is being tried, for results and logs */
+static void name_address(struct dial *d, const struct host_addr *addr)
+{
+	char text[DNS_LITERAL_SIZE];
+	dns_addr_text(&addr->addr, text);
+	str_copy(d->hop->host, sizeof(d->hop->host), d->hosts.names[addr->host]);
+	snprintf(d->hop->address, sizeof(d->hop->address),
+	    addr->addr.family == 6 ? "[%s]:%u" : "%s:%u", text, d->port);
+}
+
+/* connect_to - begin with one address; false: it can't be tried, errno says why */
+static bool connect_to(struct dial *d, const struct host_addr *addr)
+{
+	struct sockaddr_storage to, from;
+	const struct conf_addr *source = addr->addr.family == 6 ? &d->source6 : &d->source4;
+	socklen_t to_len = dns_addr_sockaddr(&addr->addr, d->port, &to), from_len = 0;
+	name_address(d, addr);
+	errno = EADDRNOTAVAIL;
+	if (d->bind && !source->family)
+		return false;
+	if (d->bind)
+		from_len = conf_addr_sockaddr(source, &from);
+	d->client = client_connect(&d->setup, (struct sockaddr *)&to, to_len,
+	    d->bind ? (struct sockaddr *)&from : NULL, from_len, &ops, d);
+	return d->client;
+}
+
+/* try_next - the next address, or the end of them */
+static void try_next(struct dial *d)
+{
+	struct words words;
+	while (d->next < d->hosts.naddrs) {
+		if (connect_to(d, &d->hosts.addrs[d->next++]))
+			return;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.1", strerror(errno));
+			return;
+		}
+		words_set(&words, 0, "4.4.1", "%s", strerror(errno));
+		remember(d, OPEN_UNREACHABLE, &words);
+	}
+	give_up(d, d->verdict, &d->words);
+}
+
+/* on_ready - it lets us in */
+static void on_ready(void *arg)
+{
+	struct dial *d = arg;
+	d->ready = true;
+	hop_opened(d->hop);
+}
+
+/* on_next - the client wants a job */
+static struct job *on_next(void *arg)
+{
+	struct dial *d = arg;
+	return hop_next(d->hop);
+}
+
+/* on_done - a job is over */
+static void on_done(void *arg, struct job *job)
+{
+	struct dial *d = arg;
+	hop_done(d->hop, job);
+}
+
+/* on_ended - the client is over: the hop too, unless another address may be tried */
+static void on_ended(void *arg, enum open_verdict why, const struct words *words)
+{
+	struct dial *d = arg;
+	struct hop *hop = d->hop;
+	struct words copy = *words;
+	bool over = d->ready || hop->state == HOP_CLOSING;
+	client_free(d->client);
+	d->client = NULL;
+	if (over) {
+		free_dial(d);
+		hop_closed(hop, why, &copy);
+	} else if (why == OPEN_LOCAL_LIMIT) {
+		give_up(d, why, &copy);
+	} else {
+		remember(d, why, &copy);
+		try_next(d);
+	}
+}
+
+static const struct client_ops ops = {
+    .ready = on_ready, .next = on_next, .done = on_done, .ended = on_ended};
+
+/* random_below - for the order of equal hosts */
+static unsigned random_below(unsigned below)
+{
+	return arc4random_uniform(below);
+}
+
+/* dns_failed - what an answer without hosts means. A fixed next hop that can't be found never
+ * bounces mail: that is the administrator's slip, or the DNS's. */
+static void dns_failed(struct dial *d, enum dns_verdict verdict, struct msg_bytes text)
+{
+	struct words words;
+	enum open_verdict open = OPEN_DNS;
+	const char *status = "4.4.3";
+	if (d->by_mx && verdict == DNS_NULLMX) {
+		open = OPEN_NULL_MX;
+		status = "5.1.10";
+	} else if (d->by_mx && (verdict == DNS_NODOMAIN || verdict == DNS_NODATA)) {
+		open = OPEN_NO_DOMAIN;
+		status = verdict == DNS_NODOMAIN ? "5.1.2" : "5.4.4";
+	}
+	if (text.len)
+		words_set(&words, 0, status, "%.*s", (int)text.len, text.data);
+	else
+		words_set(&words, 0, status, "DNS: %s", dns_verdict_name(verdict));
+	give_up(d, open, &words);
+}
+
+/* on_resolved - dnscache's answer */
+static void on_resolved(
+    void *arg, enum dns_verdict verdict, struct msg_bytes hosts, struct msg_bytes text)
+{
+	struct dial *d = arg;
+	d->question = NULL;
+	if (verdict != DNS_OK) {
+		dns_failed(d, verdict, text);
+		return;
+	}
+	int rc = hosts_read(hosts, child_self()->conf->deliver.ipv6, random_below, &d->hosts);
+	if (rc == -ENOENT)
+		give_up_ours(d, OPEN_UNREACHABLE, "4.4.1", "no address that we may use");
+	else if (rc < 0)
+		give_up_ours(d, OPEN_DNS, "4.4.3", "dnscache's answer makes no sense");
+	else
+		try_next(d);
+}
+
+/* take_source - the addresses and the name we go out with */
+static int take_source(struct dial *d, struct msg_bytes title)
+{
+	const struct conf *conf = child_self()->conf;
+	const struct conf_source *source = NULL;
+	char name[256];
+	if (title.len) {
+		if (str_copy_n(name, sizeof(name), title.data, title.len) < 0)
+			return -EINVAL;
+		source = conf_source(conf, name);
+		if (!source)
+			return -ENOENT;
+	}
+	for (size_t i = 0; source && i < source->address.n; i++) {
+		const struct conf_addr *addr = &source->address.v[i];
+		struct conf_addr *to = addr->family == AF_INET6 ? &d->source6 : &d->source4;
+		if (!to->family)
+			*to = *addr;
+		d->bind = true;
+	}
+	return str_copy(d->hello, sizeof(d->hello),
+	    source && source->hello[0] ? source->hello : conf->hostname);
+}
+
+/* unsupported - what this OPEN asks for and nobody here can do yet; NULL: nothing */
+static const char *unsupported(const struct msg_deliver_open *msg)
+{
+	if (msg->transport == TRANSPORT_LMTP)
+		return "LMTP is not supported";
+	if (msg->tls == CONF_TLS_REQUIRED || msg->tls == CONF_TLS_VERIFY || msg->implicit_tls)
+		return "TLS is required and not supported";
+	if (msg->credential.len)
+		return "AUTH is configured and not supported";
+	return NULL;
+}
+
+/* dial_open - find the addresses, then try them */
+static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
+{
+	struct dial *d = calloc(1, sizeof(*d));
+	struct words words;
+	if (!d) {
+		words_set(&words, 0, "4.3.0", "out of memory");
+		hop_failed(hop, OPEN_LOCAL_LIMIT, &words);
+		return;
+	}
+	hop->carrier = d;
+	d->hop = hop;
+	d->by_mx = msg->by_mx;
+	d->port = msg->port;
+	d->setup = (struct client_setup){.hello = d->hello,
+	    .connect_ms = msg->connect_ms,
+	    .reply_ms = msg->reply_ms,
+	    .idle_ms = msg->idle_ms,
+	    .max_messages = msg->max_messages,
+	    .pipelining = (enum conf_pipelining)msg->pipelining,
+	    .tag = msg->conn};
+	str_copy_n(hop->host, sizeof(hop->host), msg->host.data, msg->host.len);
+	const char *missing = unsupported(msg);
+	if (missing) {
+		give_up_ours(d, OPEN_TLS, "4.7.0", missing);
+	} else if (take_source(d, msg->source) < 0) {
+		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.5", "the configured source is unknown");
+	} else if (hosts_literal(msg->host, &d->hosts) == 0) {
+		try_next(d);
+	} else {
+		d->question =
+		    resolve_site(d->by_mx ? DNS_SITE_MX : DNS_SITE_HOST, msg->host, on_resolved, d);
+		if (!d->question)
+			give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
+	}
+}
+
+/* dial_feed - jobs for the client */
+static void dial_feed(struct hop *hop)
+{
+	struct dial *d = hop->carrier;
+	client_feed(d->client);
+}
+
+/* dial_close - at once while nothing stands, else after what is on the wire */
+static void dial_close(struct hop *hop)
+{
+	struct dial *d = hop->carrier;
+	struct words words;
+	if (d->client) {
+		client_close(d->client);
+		return;
+	}
+	words_set(&words, 0, "2.0.0", "closed before it opened");
+	free_dial(d);
+	hop_closed(hop, OPEN_IDLE, &words);
+}
+
+const struct hop_transport dial_transport = {
+    .open = dial_open, .feed = dial_feed, .close = dial_close};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dial_transport (hop.h): a hop to an SMTP server. OPEN's host is resolved, by MX or as a host, or
+ * taken as the address it is; its addresses are tried in order until one lets us in, each with
+ * OPEN's connect_ms. What the most telling of them said is the verdict when none does.
+ */
+#pragma once
+
+#include "deliver/hop.h"
+
+/* How telling a verdict is among those of several addresses: the higher one is reported. */
+int dial_weight(enum open_verdict verdict);

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A transaction is a row of positions, so that "what was sent" and "what was answered" are two
+ * numbers and the replies need no list of their own: the next reply belongs to the head, always,
+ * since what is ahead of its turn comes behind the head's last command.
+ *
+ * A peer that answers DATA with 354 although it took no recipient (RFC 2920 §3.1) gets the end of
+ * data at once; whatever it says to that, nothing counts as sent.
+ */
+#include "deliver/pipeline.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "deliver/verdict.h"
+#include "lib/clock.h"
+#include "lib/envelope.h"
+
+enum stage { STAGE_RSET, STAGE_MAIL, STAGE_RCPT, STAGE_DATA, STAGE_BODY, STAGE_END };
+
+/* stage_at - what a position is */
+static enum stage stage_at(const struct tx *tx, uint32_t pos)
+{
+	uint32_t n = tx->job->nends;
+	if (pos < 2)
+		return pos == 0 ? STAGE_RSET : STAGE_MAIL;
+	if (pos < 2 + n)
+		return STAGE_RCPT;
+	return pos == 2 + n ? STAGE_DATA : pos == 3 + n ? STAGE_BODY : STAGE_END;
+}
+
+/* tx_at - the i-th transaction in flight */
+static struct tx *tx_at(const struct pipeline *p, unsigned i)
+{
+	return (struct tx *)&p->tx[(p->head + i) % PIPELINE_WINDOW];
+}
+
+void pipeline_init(struct pipeline *p, const struct pipeline_ops *ops, void *arg)
+{
+	*p = (struct pipeline){.ops = ops, .arg = arg, .max = UINT32_MAX};
+}
+
+/* -- sending ------------------------------------------------------------------------------- */
+
+/* too_large - the peer said what it takes: no need to send it (RFC 1870 §6.2) */
+static bool too_large(const struct pipeline *p, struct job *job)
+{
+	struct words words;
+	unsigned long long size = job->plain_len + job->late_len;
+	if (!p->peer.size_max || size <= p->peer.size_max)
+		return false;
+	words_set(&words, 552, "5.3.4", "message size %llu exceeds the next hop's limit of %llu",
+	    size, (unsigned long long)p->peer.size_max);
+	job_decide_rest(job, OUT_FAILED, &words);
+	return true;
+}
+
+/* may_begin - whether another transaction may follow now */
+static bool may_begin(const struct pipeline *p)
+{
+	if (p->closing || p->begun >= p->max)
+		return false;
+	if (!p->count)
+		return true;
+	const struct tx *last = tx_at(p, p->count - 1);
+	return p->mode == PIPELINE_FULL && p->carried && p->count < PIPELINE_WINDOW &&
+	       stage_at(last, last->sent) == STAGE_END;
+}
+
+/* begin - the next job as a transaction, or NULL when there is none */
+static struct tx *begin(struct pipeline *p)
+{
+	struct job *job;
+	while ((job = p->ops->next(p->arg)) && too_large(p, job))
+		p->ops->done(p->arg, job);
+	if (!job)
+		return NULL;
+	bool reset = p->reset || p->count;
+	struct tx *tx = tx_at(p, p->count++);
+	tx->job = job;
+	tx->first = tx->sent = tx->heard = reset ? 0 : 1;
+	tx->accepted = 0;
+	tx->mail_ok = tx->data_ok = tx->body_begun = false;
+	p->begun++;
+	p->reset = false;
+	/* What is sent ahead begins to take time when the one before it is over: pop(). */
+	job->began = p->count == 1 ? clock_ms() : 0;
+	job_to_wire(job);
+	return tx;
+}
+
+/* put_mail - MAIL with the parameters that this peer understands */
+static int put_mail(const struct pipeline *p, const struct job *job, struct evbuffer *out)
+{
+	char line[512];
+	size_t n = 0;
+	unsigned long long size = job->plain_len + job->late_len;
+	if (job->sender.len > sizeof(line) - 100)
+		return -EBADMSG;
+	memcpy(line, "MAIL FROM:<", 11);
+	n = 11;
+	if (job->sender.len)
+		memcpy(line + n, job->sender.data, job->sender.len);
+	n += job->sender.len;
+	line[n++] = '>';
+	if (p->peer.size)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, " SIZE=%llu", size);
+	if (p->peer.eightbit && job->flags & (ENVF_8BIT | ENVF_BODY_8BIT)) {
+		memcpy(line + n, " BODY=8BITMIME", 14);
+		n += 14;
+	}
+	if (p->peer.smtputf8 && job->flags & ENVF_SMTPUTF8) {
+		memcpy(line + n, " SMTPUTF8", 9);
+		n += 9;
+	}
+	line[n++] = '\r';
+	line[n++] = '\n';
+	return evbuffer_add(out, line, n) < 0 ? -ENOMEM : 0;
+}
+
+/* put_rcpt - RCPT of one recipient */
+static int put_rcpt(const struct msg_bytes address, struct evbuffer *out)
+{
+	char line[512];
+	if (address.len > sizeof(line) - 16)
+		return -EBADMSG;
+	memcpy(line, "RCPT TO:<", 9);
+	memcpy(line + 9, address.data, address.len);
+	memcpy(line + 9 + address.len, ">\r\n", 3);
+	return evbuffer_add(out, line, 12 + address.len) < 0 ? -ENOMEM : 0;
+}
+
+/* put_body - as much of the content as there is room for, then the end of data; 1: more waits */
+static int put_body(struct tx *tx, struct evbuffer *out, size_t room)
+{
+	if (!tx->body_begun)
+		body_init(&tx->body, tx->job);
+	tx->body_begun = true;
+	if (tx->accepted) {
+		size_t have = evbuffer_get_length(out);
+		int rc = have < room || body_size(&tx->body) == tx->body.done
+			     ? body_fill(&tx->body, out, have < room ? room - have : 0)
+			     : 1;
+		if (rc)
+			return rc;
+	}
+	return evbuffer_add(out, BODY_END, strlen(BODY_END)) < 0 ? -ENOMEM : 0;
+}
+
+/* tx_send - everything of one transaction that may go now; 1: waits for room */
+static int tx_send(
+    struct pipeline *p, struct tx *tx, bool is_head, struct evbuffer *out, size_t room)
+{
+	for (;;) {
+		enum stage stage = stage_at(tx, tx->sent);
+		int rc = 0;
+		if (stage == STAGE_END)
+			return 0;
+		if (p->mode == PIPELINE_STEP && tx->sent != tx->heard)
+			return 0;
+		if (stage == STAGE_BODY && (!is_head || !tx->data_ok))
+			return 0;
+		switch (stage) {
+		case STAGE_RSET:
+			rc = evbuffer_add(out, "RSET\r\n", 6) < 0 ? -ENOMEM : 0;
+			break;
+		case STAGE_MAIL:
+			rc = put_mail(p, tx->job, out);
+			break;
+		case STAGE_RCPT:
+			rc = put_rcpt(tx->job->ends[tx->sent - 2].rcpt.address, out);
+			break;
+		case STAGE_DATA:
+			rc = evbuffer_add(out, "DATA\r\n", 6) < 0 ? -ENOMEM : 0;
+			break;
+		case STAGE_BODY:
+			rc = put_body(tx, out, room);
+			break;
+		case STAGE_END:
+			return 0;
+		}
+		if (rc)
+			return rc;
+		tx->sent++;
+	}
+}
+
+/* unsendable - what can't be read is decided here; why goes back to who closes the connection */
+static int unsendable(struct tx *tx, int error)
+{
+	struct words words;
+	if (error == -EBADMSG) {
+		words_set(&words, 0, "4.3.0", "the stored message is damaged");
+		job_decide_rest(tx->job, OUT_DAMAGED, &words);
+	} else {
+		words_set(
+		    &words, 0, "4.3.0", "can't read the stored message: %s", strerror(-error));
+		job_decide_rest(tx->job, OUT_DEFERRED, &words);
+	}
+	return error;
+}
+
+int pipeline_send(struct pipeline *p, struct evbuffer *out, size_t room)
+{
+	for (unsigned i = 0; i < p->count; i++) {
+		int rc = tx_send(p, tx_at(p, i), i == 0, out, room);
+		if (rc)
+			return rc < 0 ? unsendable(tx_at(p, i), rc) : rc;
+	}
+	while (may_begin(p)) {
+		struct tx *tx = begin(p);
+		if (!tx)
+			return 0;
+		int rc = tx_send(p, tx, p->count == 1, out, room);
+		if (rc)
+			return rc < 0 ? unsendable(tx, rc) : rc;
+	}
+	return 0;
+}
+
+/* -- replies ------------------------------------------------------------------------------- */
+
+/* pop - the head is over: its job goes back with every recipient decided */
+static void pop(struct pipeline *p)
+{
+	struct job *job = tx_at(p, 0)->job;
+	p->head = (p->head + 1) % PIPELINE_WINDOW;
+	p->count--;
+	if (p->count)
+		tx_at(p, 0)->job->began = clock_ms();
+	p->ops->done(p->arg, job);
+}
+
+/* abandon - the transaction ends without data; the peer may still think that it goes on */
+static void abandon(struct pipeline *p)
+{
+	if (p->count == 1)
+		p->reset = true;
+	pop(p);
+}
+
+/* on_rset - anything but 2xx: the peer can't be brought into a known state */
+static enum pipeline_verdict on_rset(const struct words *words)
+{
+	return verdict_class(words) == 2 ? PIPELINE_GOES_ON : PIPELINE_ENDS;
+}
+
+/* on_mail - accepted, or the end of this job */
+static enum pipeline_verdict on_mail(struct pipeline *p, struct tx *tx, const struct words *words)
+{
+	tx->mail_ok = verdict_class(words) == 2;
+	if (tx->mail_ok)
+		return PIPELINE_GOES_ON;
+	if (verdict_refuses_us(words)) {
+		job_decide_rest(tx->job, OUT_NOT_TRIED, words);
+		return PIPELINE_REFUSED;
+	}
+	job_decide_rest(tx->job, verdict_message(words), words);
+	if (p->mode == PIPELINE_STEP)
+		abandon(p);
+	return PIPELINE_GOES_ON;
+}
+
+/* on_rcpt - one recipient is in, or decided */
+static enum pipeline_verdict on_rcpt(
+    struct pipeline *p, struct tx *tx, uint32_t index, const struct words *words)
+{
+	struct job_end *end = &tx->job->ends[index];
+	if (tx->mail_ok && verdict_class(words) == 2)
+		tx->accepted++;
+	else if (!end->decided)
+		job_decide(end, verdict_rcpt(words, tx->accepted), job_keep(tx->job, words));
+	if (p->mode == PIPELINE_STEP && index + 1 == tx->job->nends && !tx->accepted)
+		abandon(p);
+	return PIPELINE_GOES_ON;
+}
+
+/* on_data - 354 opens the body; a 2xx would be an end of data that was never sent */
+static enum pipeline_verdict on_data(struct pipeline *p, struct tx *tx, const struct words *words)
+{
+	if (words->code == 354) {
+		tx->data_ok = true;
+		return PIPELINE_GOES_ON;
+	}
+	if (verdict_class(words) < 4)
+		return PIPELINE_CONFUSED;
+	job_decide_rest(tx->job, verdict_message(words), words);
+	abandon(p);
+	return PIPELINE_GOES_ON;
+}
+
+/* on_final - the end of data, or a peer that gives up in the middle of it */
+static enum pipeline_verdict on_final(struct pipeline *p, struct tx *tx, const struct words *words)
+{
+	bool early = stage_at(tx, tx->sent) != STAGE_END;
+	unsigned class = verdict_class(words);
+	if (class == 3 || (early && class == 2))
+		return PIPELINE_CONFUSED;
+	job_decide_rest(tx->job, verdict_message(words), words);
+	if (early)
+		return PIPELINE_ENDS;
+	if (class == 2 && tx->accepted)
+		p->carried++;
+	pop(p);
+	return PIPELINE_GOES_ON;
+}
+
+/* on_closing - 421: what it answers is deferred by it, unless nothing was tried yet */
+static enum pipeline_verdict on_closing(
+    struct pipeline *p, struct tx *tx, enum stage stage, const struct words *words)
+{
+	bool tried = stage > STAGE_MAIL || !p->carried;
+	job_decide_rest(tx->job, tried ? OUT_DEFERRED : OUT_NOT_TRIED, words);
+	return PIPELINE_ENDS;
+}
+
+enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *words)
+{
+	struct tx *tx = tx_at(p, 0);
+	unsigned class = verdict_class(words);
+	if (!p->count)
+		return verdict_closing(words) ? PIPELINE_ENDS : PIPELINE_CONFUSED;
+	uint32_t pos = tx->heard;
+	enum stage stage = stage_at(tx, pos);
+	if (!class)
+		return PIPELINE_CONFUSED;
+	if (verdict_closing(words))
+		return on_closing(p, tx, stage, words);
+	/* Nothing outstanding: only a peer that breaks off a body has something to say. */
+	if (pos == tx->sent && !(stage == STAGE_BODY && tx->body_begun))
+		return PIPELINE_CONFUSED;
+	tx->heard++;
+	if (class == 3 && stage != STAGE_DATA)
+		return PIPELINE_CONFUSED;
+	switch (stage) {
+	case STAGE_RSET:
+		return on_rset(words);
+	case STAGE_MAIL:
+		return on_mail(p, tx, words);
+	case STAGE_RCPT:
+		return on_rcpt(p, tx, pos - 2, words);
+	case STAGE_DATA:
+		return on_data(p, tx, words);
+	case STAGE_BODY:
+		return on_final(p, tx, words);
+	case STAGE_END:
+		break;
+	}
+	return PIPELINE_CONFUSED;
+}
+
+void pipeline_lost(struct pipeline *p, const struct words *why)
+{
+	for (bool is_head = true; p->count; is_head = false) {
+		struct tx *tx = tx_at(p, 0);
+		bool untouched = p->carried && tx->heard == tx->first;
+		if (is_head && !untouched)
+			job_decide_rest(tx->job, OUT_DEFERRED, why);
+		pop(p);
+	}
+}
+
+/* -- questions ------------------------------------------------------------------------------ */
+
+bool pipeline_waits(const struct pipeline *p)
+{
+	return p->count && tx_at(p, 0)->heard < tx_at(p, 0)->sent;
+}
+
+bool pipeline_waits_final(const struct pipeline *p)
+{
+	return pipeline_waits(p) && stage_at(tx_at(p, 0), tx_at(p, 0)->heard) == STAGE_BODY;
+}
+
+bool pipeline_full(const struct pipeline *p)
+{
+	return p->closing || p->begun >= p->max;
+}
+
+const char *pipeline_action(const struct pipeline *p)
+{
+	static const char *const names[] = {[STAGE_RSET] = "RSET",
+	    [STAGE_MAIL] = "MAIL",
+	    [STAGE_RCPT] = "RCPT",
+	    [STAGE_DATA] = "DATA",
+	    [STAGE_BODY] = "end of data",
+	    [STAGE_END] = "end of data"};
+	if (!p->count)
+		return "idle";
+	const struct tx *tx = tx_at(p, 0);
+	if (tx->heard == tx->sent && stage_at(tx, tx->sent) == STAGE_BODY)
+		return "message body";
+	return names[stage_at(tx, tx->heard)];
+}

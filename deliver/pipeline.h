@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Transactions in flight on one connection: which command goes out next, and whose reply is the
+ * next one. It knows no socket and no timer: commands are appended to an evbuffer, replies come in
+ * as words, jobs come from and go back to the owner through two callbacks. client.c feeds it.
+ *
+ * Three ways of sending (RFC 2920), by what the peer offers and the site allows:
+ *
+ *   STEP      one command, then its reply
+ *   ENVELOPE  MAIL, all RCPT and DATA together; the body after 354
+ *   FULL      and right behind the final dot RSET, MAIL, RCPT and DATA of the next job, once the
+ *             connection has carried one message well: one round trip a message
+ *
+ * Replies are matched strictly in order. A recipient counts as sent only if the RSET (where there
+ * is one), MAIL, this recipient's RCPT, DATA (354) and the end of its data were answered so. A job
+ * of which the peer has answered nothing, on a connection that had carried mail before, is given
+ * back as not tried; the one on the wire otherwise as deferred; those behind it as not tried.
+ */
+#pragma once
+
+#include <event2/buffer.h>
+#include <stdbool.h>
+
+#include "deliver/body.h"
+#include "deliver/jobs.h"
+
+#define PIPELINE_WINDOW 2 /* transactions begun at once: one on its way, one ahead */
+
+enum pipeline_mode { PIPELINE_STEP, PIPELINE_ENVELOPE, PIPELINE_FULL };
+
+/* What the peer's EHLO said that matters to a transaction. */
+struct pipeline_peer {
+	bool pipelining, size, eightbit, smtputf8;
+	uint64_t size_max; /* bytes, 0: none said */
+};
+
+struct pipeline_ops {
+	/* The next job, owned by the pipeline from now on; NULL when there is none. */
+	struct job *(*next)(void *arg);
+	/* All its recipients are decided; the owner has it back. */
+	void (*done)(void *arg, struct job *job);
+};
+
+/* One transaction: positions count its commands, RSET (0), MAIL, each RCPT, DATA, body, end. */
+struct tx {
+	struct job *job;
+	uint32_t first; /* position of its first command: 0 with RSET, else 1 */
+	uint32_t sent;  /* next to send */
+	uint32_t heard; /* next to be answered */
+	uint32_t accepted;
+	bool mail_ok, data_ok;
+	bool body_begun;
+	struct body body;
+};
+
+struct pipeline {
+	const struct pipeline_ops *ops;
+	void *arg;
+	enum pipeline_mode mode;
+	struct pipeline_peer peer;
+	uint32_t max;     /* transactions this connection may carry */
+	uint32_t begun;   /* transactions begun */
+	uint32_t carried; /* of them, ended by a final 2xx */
+	bool closing;     /* begins none any more */
+	bool reset;       /* the peer may still hold a transaction: RSET comes first */
+	unsigned count, head;
+	struct tx tx[PIPELINE_WINDOW];
+};
+
+/* What came of a reply. */
+enum pipeline_verdict {
+	PIPELINE_GOES_ON,
+	PIPELINE_ENDS,    /* the peer closes (421), or refused a RSET: use the connection no more */
+	PIPELINE_REFUSED, /* the peer refuses us (530 to MAIL) */
+	PIPELINE_CONFUSED /* a reply that fits nothing: the connection is out of step */
+};
+
+void pipeline_init(struct pipeline *p, const struct pipeline_ops *ops, void *arg);
+
+/*
+ * Appends what may be sent now to out, of a body as much as keeps out at or under `room` bytes.
+ * Returns 1 when more of a body waits for room, 0 when all is out; -EBADMSG, -EIO, ...: the body at
+ * hand can't be read, its job is decided, the connection must be closed without another byte.
+ */
+int pipeline_send(struct pipeline *p, struct evbuffer *out, size_t room);
+
+/* Takes one reply. */
+enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *words);
+
+/* The connection is gone: every job in flight is decided and given back. */
+void pipeline_lost(struct pipeline *p, const struct words *why);
+
+/* Whether a reply is outstanding, and whether it is the one to the end of data. */
+bool pipeline_waits(const struct pipeline *p);
+bool pipeline_waits_final(const struct pipeline *p);
+/* Whether it may take no further job. */
+bool pipeline_full(const struct pipeline *p);
+
+/* What is going on, for texts: "MAIL", "end of data"; never NULL. */
+const char *pipeline_action(const struct pipeline *p);
