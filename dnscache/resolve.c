@@ -186,6 +186,7 @@ static void question_heard(const struct query_answer *a, void *arg)
 
 	q->ask = NULL;
 	if (a == NULL) {
+		q->resolver->stats.silent++;
 		question_fail(q, RESOLVE_SILENT_S, "no resolver answers");
 		return;
 	}
@@ -249,8 +250,10 @@ static void deadline(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	while (r->order != NULL && r->order->deadline_ms <= now)
+	while (r->order != NULL && r->order->deadline_ms <= now) {
+		r->stats.silent++;
 		question_fail(r->order, RESOLVE_SILENT_S, "no resolver answers in time");
+	}
 	timer_arm(r);
 }
 

@@ -53,6 +53,7 @@ struct resolver_stats {
 	uint64_t merged;   /* joined a question in flight */
 	uint64_t upstream; /* questions put to the upstreams */
 	uint64_t failed;   /* of those, without a usable answer */
+	uint64_t silent;   /* of those, because nobody answered */
 	uint64_t stale;    /* of those, an old answer served on */
 	uint64_t ahead;    /* popular answers asked for before their end */
 	uint64_t refused;  /* too many in flight */

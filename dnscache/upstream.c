@@ -7,16 +7,19 @@
  */
 #include "dnscache/upstream.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dnscache/exchange.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
+#include "lib/log.h"
 #include "lib/loop.h"
 
 enum ask_state {
@@ -51,6 +54,7 @@ struct upstream_ask {
 struct upstream {
 	struct upstream_server servers[UPSTREAM_SERVERS_MAX];
 	size_t nservers;
+	struct upstream_times times;
 	unsigned sockets, used;
 	struct upstream_ask *waiting, *probes;
 };
@@ -76,6 +80,22 @@ static int server_of(const struct upstream *u, const struct attempt *t)
 	return -1;
 }
 
+/* server_name - a server for people */
+static const char *server_name(const struct upstream_server *s)
+{
+	static char name[DNS_LITERAL_SIZE + 10];
+	char text[DNS_LITERAL_SIZE] = "?";
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&s->addr;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&s->addr;
+	bool six = s->addr.ss_family == AF_INET6;
+
+	inet_ntop(s->addr.ss_family, six ? (const void *)&in6->sin6_addr : &in->sin_addr, text,
+	    sizeof(text));
+	snprintf(name, sizeof(name), six ? "[%s]:%u" : "%s:%u", text,
+	    ntohs(six ? in6->sin6_port : in->sin_port));
+	return name;
+}
+
 /* server_heard - the server answered something */
 static void server_heard(struct upstream_server *s, const struct attempt *t)
 {
@@ -83,6 +103,8 @@ static void server_heard(struct upstream_server *s, const struct attempt *t)
 
 	s->answered++;
 	s->strikes = 0;
+	if (s->down)
+		log_info("resolver %s answers again", server_name(s));
 	s->down = false;
 	if (!t->tcp)
 		s->latency_us =
@@ -90,14 +112,15 @@ static void server_heard(struct upstream_server *s, const struct attempt *t)
 }
 
 /* server_silent - no answer within the time, or it can't be reached */
-static void server_silent(struct upstream_server *s, bool dead)
+static void server_silent(struct upstream *u, struct upstream_server *s, bool dead)
 {
 	s->silent++;
 	s->strikes++;
 	if (s->down || (!dead && s->strikes < UPSTREAM_STRIKES))
 		return;
+	log_warnx("resolver %s doesn't answer", server_name(s));
 	s->down = true;
-	s->probe_ms = clock_ms() + UPSTREAM_PROBE_MS;
+	s->probe_ms = clock_ms() + u->times.probe_ms;
 }
 
 /* attempt_free - end an attempt */
@@ -152,7 +175,7 @@ static bool server_try(struct upstream_ask *ask, size_t i)
 	}
 	/* A lack of ours says nothing of the server. */
 	if (errno != ENOMEM && errno != EMFILE && errno != ENFILE && errno != ENOBUFS)
-		server_silent(s, true);
+		server_silent(ask->upstream, s, true);
 	return false;
 }
 
@@ -216,10 +239,11 @@ static void arm(struct upstream_ask *ask, unsigned ms)
 /* patience - how long the attempt just made may take before the next one */
 static unsigned patience(const struct upstream_ask *ask)
 {
-	unsigned ms = UPSTREAM_PATIENCE_MS;
+	const struct upstream_times *t = &ask->upstream->times;
+	unsigned ms = t->patience_ms;
 
 	for (size_t round = ask->upstream->nservers; round < ask->steps; round++)
-		ms = ms * 2 < UPSTREAM_WAIT_MAX_MS ? ms * 2 : UPSTREAM_WAIT_MAX_MS;
+		ms = ms * 2 < t->wait_max_ms ? ms * 2 : t->wait_max_ms;
 	return ms;
 }
 
@@ -241,7 +265,7 @@ static void ask_step(struct upstream_ask *ask)
 	}
 	/* Nobody is left to ask. The clock ends it: never from within upstream_ask(). */
 	ask->steps = u->nservers + UPSTREAM_ROUNDS;
-	arm(ask, ask->attempts != NULL ? UPSTREAM_WAIT_MAX_MS : 0);
+	arm(ask, ask->attempts != NULL ? u->times.wait_max_ms : 0);
 }
 
 /* ask_timer - the last attempt has been silent for long enough */
@@ -255,7 +279,7 @@ static void ask_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (i >= 0)
-		server_silent(&u->servers[i], false);
+		server_silent(u, &u->servers[i], false);
 	if (ask->steps >= u->nservers + UPSTREAM_ROUNDS)
 		ask_finish(ask, NULL);
 	else
@@ -302,7 +326,7 @@ static void attempt_done(struct exchange *x, const struct query_answer *answer, 
 	attempt_free(arg);
 	if (answer == NULL) {
 		if (i >= 0)
-			server_silent(&u->servers[i], true);
+			server_silent(u, &u->servers[i], true);
 		if (ask->attempts == NULL)
 			ask_step(ask);
 		return;
@@ -332,8 +356,12 @@ struct upstream *upstream_new(unsigned sockets)
 {
 	struct upstream *u = calloc(1, sizeof(*u));
 
-	if (u != NULL)
-		u->sockets = sockets;
+	if (u == NULL)
+		return NULL;
+	u->sockets = sockets;
+	u->times.patience_ms = UPSTREAM_PATIENCE_MS;
+	u->times.wait_max_ms = UPSTREAM_WAIT_MAX_MS;
+	u->times.probe_ms = UPSTREAM_PROBE_MS;
 	return u;
 }
 
@@ -395,7 +423,7 @@ static void probe(struct upstream *u, size_t i, const struct query_question *q)
 	ask->state = ASK_PROBE;
 	ask->steps = u->nservers + UPSTREAM_ROUNDS; /* no other server, no second attempt */
 	DL_APPEND(u->probes, ask);
-	arm(ask, server_try(ask, i) ? UPSTREAM_WAIT_MAX_MS : 0);
+	arm(ask, server_try(ask, i) ? u->times.wait_max_ms : 0);
 }
 
 /* probe_due - the servers that are down and haven't been tried for a while */
@@ -409,9 +437,15 @@ static void probe_due(const struct upstream_ask *ask)
 
 		if (!s->down || ask->tried[i] > 0 || now < s->probe_ms || u->used >= u->sockets)
 			continue;
-		s->probe_ms = now + UPSTREAM_PROBE_MS;
+		s->probe_ms = now + u->times.probe_ms;
 		probe(u, i, &ask->question);
 	}
+}
+
+/* upstream_times - other times */
+void upstream_times(struct upstream *u, const struct upstream_times *times)
+{
+	u->times = *times;
 }
 
 /* upstream_ask - put a question */

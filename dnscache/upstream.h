@@ -47,6 +47,11 @@ struct upstream_server {
 	uint64_t sent, answered, silent, refused;
 };
 
+/* How long servers may be silent; for tests that can't wait as long. */
+struct upstream_times {
+	unsigned patience_ms, wait_max_ms, probe_ms;
+};
+
 /* Without servers every question ends with silence. Returns NULL without memory. */
 struct upstream *upstream_new(unsigned sockets);
 void upstream_free(struct upstream *u);
@@ -56,6 +61,8 @@ void upstream_free(struct upstream *u);
  * known of it. Questions under way at a server that goes are not disturbed.
  */
 void upstream_servers(struct upstream *u, const struct sockaddr_storage *addrs, size_t n);
+
+void upstream_times(struct upstream *u, const struct upstream_times *times);
 
 /* Asks. Returns NULL without memory. The handle is good until `done` was called. */
 struct upstream_ask *upstream_ask(

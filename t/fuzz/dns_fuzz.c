@@ -18,14 +18,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct dns_record rec;
 	struct dns_addr addr;
 	char name[DNS_NAME_SIZE], again[DNS_NAME_SIZE];
-	size_t pos = 0;
+	struct wire_in w;
 
-	while (dns_host_next(data, size, &pos, &host) == 1)
+	wire_in_init(&w, data, size);
+	while (dns_host_next(&w, &host))
 		if (strlen(host.name) > DNS_NAME_MAX)
 			abort();
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		pos = 0;
-		while (dns_record_next(types[i], data, size, &pos, &rec) == 1)
+		wire_in_init(&w, data, size);
+		while (dns_record_next(&w, types[i], &rec))
 			if (rec.len > size)
 				abort();
 	}

@@ -162,32 +162,37 @@ static void udp_ready(evutil_socket_t fd, short what, void *arg)
 		sendto(fd, reply.data, reply.len, 0, (struct sockaddr *)&ask.from, fromlen);
 }
 
-/* tcp_ready - answer one connection; loopback and a small query, so it may block */
-static void tcp_ready(evutil_socket_t fd, short what, void *arg)
+/* tcp_readable - answer the question of one connection and close it */
+static void tcp_readable(evutil_socket_t fd, short what, void *arg)
 {
 	static struct pkt reply;
 	struct dnsserver *s = arg;
 	struct dnsask ask = {.tcp = true};
 	uint8_t q[600], head[2];
-	int c = accept(fd, NULL, NULL);
-	ssize_t n;
+	ssize_t n = recv(fd, q, sizeof(q), 0);
 
 	(void)what;
-	if (c < 0)
-		return;
-	setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){1, 0}, sizeof(struct timeval));
-	n = recv(c, q, sizeof(q), 0);
 	if (n > 2 && ask_read(q + 2, (size_t)n - 2, &ask)) {
 		s->asked++;
 		if (s->say(&ask, &reply, s->arg)) {
 			head[0] = (uint8_t)(reply.len >> 8);
 			head[1] = (uint8_t)reply.len;
-			if (send(c, head, 2, MSG_NOSIGNAL) != 2 ||
-			    send(c, reply.data, reply.len, MSG_NOSIGNAL) < 0)
+			if (send(fd, head, 2, MSG_NOSIGNAL) != 2 ||
+			    send(fd, reply.data, reply.len, MSG_NOSIGNAL) < 0)
 				perror("dnspkt: send");
 		}
 	}
-	close(c);
+	close(fd);
+}
+
+/* tcp_ready - take a connection */
+static void tcp_ready(evutil_socket_t fd, short what, void *arg)
+{
+	int c = accept(fd, NULL, NULL);
+
+	(void)what;
+	if (c >= 0)
+		event_base_once(loop_base(), c, EV_READ, tcp_readable, arg, NULL);
 }
 
 /* dnsserver_start - sockets on one port, events */
