@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The Received line is put together by a small bounded appender rather than by printf: it is
+ * written for every message.
+ */
+#include "smtpd/headers.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/clock.h"
+#include "lib/hash.h"
+#include "lib/qid.h"
+#include "lib/str.h"
+
+struct text {
+	char *at, *end;
+};
+
+/* put - append what fits */
+static void put(struct text *t, const char *s, size_t len)
+{
+	if (len > (size_t)(t->end - t->at))
+		len = (size_t)(t->end - t->at);
+	memcpy(t->at, s, len);
+	t->at += len;
+}
+
+/* puts0 - append a C string */
+static void puts0(struct text *t, const char *s)
+{
+	put(t, s, strlen(s));
+}
+
+/* headers_date - "Sat, 21 Nov 2026 01:41:09 +0000" */
+const char *headers_date(void)
+{
+	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+	static const char months[12][4] = {
+	    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	static char date[160]; /* far more than any date of this age needs */
+	static time_t made;
+	time_t now = (time_t)(clock_wall_ms() / 1000);
+	struct tm tm;
+
+	if (now == made)
+		return date;
+	if (!localtime_r(&now, &tm))
+		memset(&tm, 0, sizeof(tm));
+	long offset = tm.tm_gmtoff / 60;
+	long minutes = offset < 0 ? -offset : offset;
+	snprintf(date, sizeof(date), "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld",
+	    days[tm.tm_wday % 7], tm.tm_mday, months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour,
+	    tm.tm_min, tm.tm_sec, offset < 0 ? '-' : '+', minutes / 60, minutes % 60);
+	made = now;
+	return date;
+}
+
+/* put_from - who it came from, unless the listener keeps that to itself */
+static void put_from(struct text *t, const struct headers_trace *trace)
+{
+	const struct peer *peer = trace->peer;
+	char uid[32];
+
+	switch (peer->kind) {
+	case PEER_NOTICE:
+		puts0(t, "by ");
+		return;
+	case PEER_LOCAL:
+		snprintf(uid, sizeof(uid), "from local (uid %u)\r\n\tby ", peer->uid);
+		puts0(t, uid);
+		return;
+	case PEER_NET:
+		break;
+	}
+	if (peer->listen && peer->listen->privacy) {
+		puts0(t, "by ");
+		return;
+	}
+	puts0(t, "from ");
+	puts0(t, trace->helo);
+	/* RFC 5321 §4.1.3: address literals of IPv6 carry a tag. */
+	puts0(t, strchr(peer->address, ':') ? " ([IPv6:" : " ([");
+	puts0(t, peer->address);
+	puts0(t, "])\r\n\tby ");
+}
+
+/* headers_received - our trace line */
+size_t headers_received(char *out, size_t size, const struct headers_trace *trace, size_t *id_at)
+{
+	struct text t = {out, out + size};
+
+	puts0(&t, "Received: ");
+	put_from(&t, trace);
+	puts0(&t, trace->hostname);
+	puts0(&t, trace->esmtp ? " with ESMTP id " : " with SMTP id ");
+	*id_at = (size_t)(t.at - out);
+	put(&t, "00000000000000", QID_WIDTH);
+	if (trace->rcpt) {
+		puts0(&t, "\r\n\tfor <");
+		put(&t, trace->rcpt, trace->rcpt_len);
+		puts0(&t, ">");
+	}
+	puts0(&t, ";\r\n\t");
+	puts0(&t, headers_date());
+	puts0(&t, "\r\n");
+	return (size_t)(t.at - out);
+}
+
+/* is_field - is it the header field `name`? A field's name may be followed by spaces (obsolete) */
+static bool is_field(const char *line, size_t len, const char *name, size_t name_len)
+{
+	if (len <= name_len || !str_eq_ci(line, name_len, name, name_len))
+		return false;
+	while (name_len < len && (line[name_len] == ' ' || line[name_len] == '\t'))
+		name_len++;
+	return name_len < len && line[name_len] == ':';
+}
+
+/* note_id - the value of a Message-ID field on its first line */
+static void note_id(struct headers_seen *seen, const char *line, size_t len)
+{
+	const char *open = memchr(line, '<', len);
+	const char *close = open ? memchr(open, '>', len - (size_t)(open - line)) : NULL;
+
+	seen->message_id = true;
+	if (!close || seen->id)
+		return;
+	seen->id = open;
+	seen->id_len = (size_t)(close - open) + 1;
+}
+
+/* note_line - one line of the header section */
+static void note_line(struct headers_seen *seen, const char *line, size_t len)
+{
+	switch (str_lower_c(line[0])) {
+	case 'r':
+		seen->received += is_field(line, len, "Received", 8);
+		break;
+	case 'd':
+		seen->date |= is_field(line, len, "Date", 4);
+		break;
+	case 'f':
+		seen->from |= is_field(line, len, "From", 4);
+		break;
+	case 'm':
+		if (is_field(line, len, "Message-ID", 10))
+			note_id(seen, line, len);
+		break;
+	default:
+		break;
+	}
+}
+
+/* headers_scan - line by line to the empty one */
+void headers_scan(const char *body, size_t len, struct headers_seen *seen)
+{
+	const char *at = body, *end = body + len;
+
+	*seen = (struct headers_seen){0};
+	while (at < end && *at != '\r') {
+		const char *lf = memchr(at, '\n', (size_t)(end - at));
+		size_t n = lf ? (size_t)(lf - at) : (size_t)(end - at);
+		note_line(seen, at, n);
+		at += n + 1;
+	}
+}
+
+/* headers_missing - Date, Message-ID, From */
+size_t headers_missing(char *out, size_t size, const struct headers_seen *seen, const char *sender,
+    const char *hostname)
+{
+	struct text t = {out, out + size};
+	static uint64_t last;
+	static uint32_t process;
+	char id[QID_TEXT_MAX + 16];
+
+	if (!seen->date) {
+		puts0(&t, "Date: ");
+		puts0(&t, headers_date());
+		puts0(&t, "\r\n");
+	}
+	if (!seen->message_id) {
+		/* Unique in this process by the rising time, among processes by the hash's seed. */
+		uint64_t now = (uint64_t)clock_wall_us();
+		last = now > last ? now : last + 1;
+		if (!process)
+			process = (uint32_t)hash_bytes("message-id", 10);
+		qid_format(id, last);
+		size_t n = strlen(id);
+		snprintf(id + n, sizeof(id) - n, ".%08x", process);
+		puts0(&t, "Message-ID: <");
+		puts0(&t, id);
+		puts0(&t, "@");
+		puts0(&t, hostname);
+		puts0(&t, ">\r\n");
+	}
+	if (!seen->from) {
+		puts0(&t, "From: ");
+		puts0(&t, *sender ? sender : "MAILER-DAEMON");
+		puts0(&t, "\r\n");
+	}
+	return (size_t)(t.at - out);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The header lines that smtpd writes, and what it reads of those that came. Pure functions over
+ * memory; nothing here changes what a client sent.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "smtpd/policy.h"
+
+#define HEADERS_MAX 2560 /* bytes that headers_received() and headers_missing() need together */
+
+/* What a Received line says (RFC 5321 §4.4). */
+struct headers_trace {
+	const struct peer *peer;
+	const char *helo;
+	const char *hostname;
+	bool esmtp;
+	const char *rcpt; /* the only recipient, else NULL */
+	size_t rcpt_len;
+};
+
+/*
+ * Writes the Received line with its CRLF. *id_at is where QID_WIDTH characters stand for the queue
+ * ID. Returns its length, at most HEADERS_MAX / 2.
+ */
+size_t headers_received(char *out, size_t size, const struct headers_trace *trace, size_t *id_at);
+
+/* What a header section holds. */
+struct headers_seen {
+	unsigned received; /* lines */
+	bool date, from, message_id;
+	const char *id; /* the Message-ID's value in the body, trimmed; NULL: none */
+	size_t id_len;
+};
+
+/* Looks through the header section at the front of a body (to its empty line, or all). */
+void headers_scan(const char *body, size_t len, struct headers_seen *seen);
+
+/*
+ * Writes what a local submission lacks (RFC 6409 §8): Date, Message-ID, and From made of the
+ * envelope sender. Returns the length, 0 when nothing lacks.
+ */
+size_t headers_missing(char *out, size_t size, const struct headers_seen *seen, const char *sender,
+    const char *hostname);
+
+/* The date as RFC 5322 §3.3 wants it, in local time; made once a second. */
+const char *headers_date(void);
