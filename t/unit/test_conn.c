@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* Streams on the loop: order, back-pressure, deadlines, ends, connects. */
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "lib/conn.h"
 #include "lib/loop.h"

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * work() is called whenever something may have changed: bytes came, a wait is over, output has
+ * drained. It feeds the session until that stops, then looks how it stands. It is the only place
+ * that frees a client.
+ */
+#include "smtpd/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/conn.h"
+#include "lib/hash.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "smtpd/session.h"
+
+struct client {
+	struct client *prev, *next;
+	struct conn *conn;
+	struct session *session;
+	struct event *again; /* the next turn goes on where this one stopped */
+	client_gone *gone;
+	void *arg;
+	bool paused, eof;
+};
+
+static struct client *clients;
+static unsigned nclients;
+static bool draining;
+static void (*on_idle)(void);
+
+/* client_free - the session may outlive its client by one sync */
+static void client_free(struct client *c)
+{
+	DL_DELETE(clients, c);
+	nclients--;
+	if (c->again)
+		event_free(c->again);
+	if (c->gone)
+		c->gone(c->arg);
+	free(c);
+	if (nclients == 0 && on_idle)
+		on_idle();
+}
+
+/* hang_up - nothing more to say to each other */
+static void hang_up(struct client *c)
+{
+	session_end(c->session);
+	conn_free(c->conn);
+	client_free(c);
+}
+
+/* finish - the last reply leaves; a client that said QUIT sends nothing more */
+static void finish(struct client *c)
+{
+	unsigned linger = c->eof || c->session->quit ? 0 : CLIENT_LINGER_MS;
+	session_end(c->session);
+	conn_finish(c->conn, linger);
+	client_free(c);
+}
+
+/* hold_input - back-pressure: no more bytes from who doesn't get on with those it sent */
+static void hold_input(struct client *c)
+{
+	bool full = evbuffer_get_length(conn_input(c->conn)) > CLIENT_INPUT_MAX;
+	if (full && !c->paused)
+		conn_pause(c->conn);
+	else if (!full && c->paused)
+		conn_resume(c->conn);
+	c->paused = full;
+}
+
+/* again_later - the rest in the next turn, after the others */
+static int again_later(struct client *c, event_callback_fn on_again)
+{
+	static const struct timeval now;
+	if (!c->again && !(c->again = event_new(loop_base(), -1, 0, on_again, c)))
+		return -ENOMEM;
+	return event_add(c->again, &now) < 0 ? -ENOMEM : 0;
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg);
+
+/* work - feed the session and see how it stands; the client may be gone afterwards */
+static void work(struct client *c)
+{
+	unsigned budget = CLIENT_COMMANDS_TURN;
+	bool more = false;
+
+	if (conn_unsent(c->conn) < CLIENT_OUTPUT_MAX)
+		more = session_feed(c->session, conn_input(c->conn), &budget);
+	if (draining && session_idle(c->session) && c->session->wait == WAIT_NONE)
+		session_goodbye(c->session, "4.3.2", "The server is shutting down");
+	conn_written(c->conn);
+	if (c->session->state == SMTP_CLOSING) {
+		finish(c);
+		return;
+	}
+	if (more && again_later(c, on_again) < 0) {
+		hang_up(c);
+		return;
+	}
+	if (c->eof && !more && c->session->wait == WAIT_NONE) {
+		log_debug("client %s is gone", c->session->peer.address);
+		finish(c);
+		return;
+	}
+	/* A link from deliver idles as long as there are no notices. */
+	if (c->session->peer.kind != PEER_NOTICE)
+		conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
+	hold_input(c);
+}
+
+/* on_again - the next turn */
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	work(arg);
+}
+
+/* on_ready - what the session waited for is there */
+static void on_ready(struct session *s, void *arg)
+{
+	(void)s;
+	work(arg);
+}
+
+/* on_conn - what happened on the connection */
+static void on_conn(struct conn *conn, enum conn_event event, void *arg)
+{
+	struct client *c = arg;
+
+	switch (event) {
+	case CONN_EOF:
+		c->eof = true;
+		work(c);
+		return;
+	case CONN_INPUT:
+	case CONN_DRAINED:
+		work(c);
+		return;
+	case CONN_TIMEOUT:
+		if (c->session->wait != WAIT_NONE) { /* it is we who take long */
+			conn_deadline(conn, CLIENT_TIMEOUT_MS);
+			return;
+		}
+		session_goodbye(c->session, "4.4.2", "Timeout, closing connection");
+		work(c);
+		return;
+	case CONN_ERROR:
+		log_debug(
+		    "client %s: connection lost (%d)", c->session->peer.address, conn_error(conn));
+		hang_up(c);
+		return;
+	case CONN_CONNECTED:
+		return;
+	}
+}
+
+/* client_new - greeted at once */
+int client_new(
+    int fd, const struct peer *peer, const struct conf *conf, client_gone *gone, void *arg)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	if (!c) {
+		close(fd);
+		return -ENOMEM;
+	}
+	c->conn = conn_new(fd, on_conn, c);
+	if (c->conn)
+		c->session = session_new(peer, conf, conn_output(c->conn), on_ready, c);
+	if (!c->session) {
+		conn_free(c->conn);
+		free(c);
+		return -ENOMEM;
+	}
+	c->arg = arg;
+	c->gone = gone;
+	DL_APPEND(clients, c);
+	nclients++;
+	session_greet(c->session);
+	work(c);
+	return 0;
+}
+
+/* client_count - all of them */
+unsigned client_count(void)
+{
+	return nclients;
+}
+
+/* client_drain - who is between transactions goes now */
+void client_drain(void (*idle)(void))
+{
+	struct client *c, *tmp;
+	draining = true;
+	DL_FOREACH_SAFE (clients, c, tmp)
+		work(c);
+	on_idle = idle;
+	if (nclients == 0)
+		on_idle();
+}
+
+/* client_close_all - the grace is over */
+void client_close_all(void)
+{
+	struct client *c, *tmp;
+	DL_FOREACH_SAFE (clients, c, tmp) {
+		session_goodbye(c->session, "4.3.2", "The server is shutting down");
+		conn_written(c->conn);
+		finish(c);
+	}
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC */
+/* MAIL: the sender and what is announced of the message (RFC 5321 §4.1.1.2, 1870, 6152). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/addr_param.h"
+#include "lib/envelope.h"
+#include "lib/str.h"
+#include "smtpd/address.h"
+#include "smtpd/commands.h"
+#include "smtpd/segments.h"
+
+static const struct verdict fine;
+
+/* take_size - SIZE=n */
+static struct verdict take_size(struct session *s, const struct addr_param *p)
+{
+	unsigned long long size = 0;
+	int error = p->value ? str_to_u64(p->value, p->value_len, INT64_MAX, &size) : -EINVAL;
+
+	if (error == -ERANGE)
+		return verdict_reply(552, "5.3.4", "Message too big for this system");
+	if (error)
+		return verdict_reply(501, "5.5.4", "SIZE wants a number");
+	s->cmd.size = size;
+	return fine;
+}
+
+/* take_body - BODY=7BIT or BODY=8BITMIME */
+static struct verdict take_body(struct session *s, const struct addr_param *p)
+{
+	if (p->value && str_is_ci(p->value, p->value_len, "8BITMIME"))
+		s->cmd.flags |= ENVF_BODY_8BIT;
+	else if (!p->value || !str_is_ci(p->value, p->value_len, "7BIT"))
+		return verdict_reply(501, "5.5.4", "BODY is 7BIT or 8BITMIME");
+	return fine;
+}
+
+/* take_param - one parameter that we have offered */
+static struct verdict take_param(struct session *s, const struct addr_param *p)
+{
+	if (s->esmtp && str_is_ci(p->key, p->key_len, "SIZE"))
+		return take_size(s, p);
+	if (s->esmtp && str_is_ci(p->key, p->key_len, "BODY"))
+		return take_body(s, p);
+	return verdict_reply(555, "5.5.4", "This MAIL parameter is not supported");
+}
+
+/* mail_check - FROM:<path> and parameters */
+struct verdict mail_check(struct session *s, struct args args)
+{
+	const char *pos, *end = args.text + args.len;
+	struct addr_param param;
+	struct verdict v =
+	    address_check(s, args, "FROM:", ADDR_NULL | ADDR_LOCAL | ADDR_LOOSE, &pos);
+	int more;
+
+	if (v.code)
+		return v;
+	s->cmd.size = 0;
+	s->cmd.flags = 0;
+	while ((more = addr_param_next(&pos, end, &param)) == 1) {
+		v = take_param(s, &param);
+		if (v.code)
+			return v;
+	}
+	return more < 0 ? verdict_reply(501, "5.5.4", "Syntax: MAIL FROM:<address>") : fine;
+}
+
+/* mail_run - a transaction begins */
+struct verdict mail_run(struct session *s)
+{
+	uint64_t free_bytes;
+	enum pressure pressure = segments_pressure(&free_bytes);
+	struct verdict v = policy_mail(s->conf, &s->peer, s->cmd.size, pressure, free_bytes);
+
+	if (v.code)
+		return v;
+	s->tx = calloc(1, sizeof(*s->tx));
+	if (!s->tx)
+		return verdict_reply(452, "4.3.1", "Out of memory, try again later");
+	memcpy(s->tx->sender, s->cmd.address, strlen(s->cmd.address) + 1);
+	s->tx->declared = s->cmd.size;
+	s->tx->flags = s->cmd.flags | (s->peer.kind == PEER_NOTICE ? ENVF_NOTICE : 0);
+	session_enter(s, SMTP_MAIL);
+	return verdict_reply(250, "2.1.0", "Ok");
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The verbs of SMTP: one table of what they are called, in which states they are legal, what checks
+ * their arguments and what carries them out. A check has no effect beyond session.cmd, so that an
+ * argument is refused before anything happened; order is judged from the table, never by a handler.
+ */
+#pragma once
+
+#include "smtpd/session.h"
+
+enum command {
+	CMD_EHLO,
+	CMD_HELO,
+	CMD_MAIL,
+	CMD_RCPT,
+	CMD_DATA,
+	CMD_RSET,
+	CMD_NOOP,
+	CMD_VRFY,
+	CMD_HELP,
+	CMD_QUIT,
+	COMMANDS
+};
+
+/* What stands behind the verb, without the space between and spaces at the end. */
+struct args {
+	const char *text;
+	size_t len;
+};
+
+/* Handles one line (without its CRLF). */
+struct verdict commands_run(struct session *s, const char *line, size_t len);
+
+/* The verb's name; for tests and the log. */
+const char *commands_name(enum command command);
+/* Whether the table allows it in that state. */
+bool commands_legal(enum command command, enum smtp_state state);
+
+/* cmd_mail.c */
+struct verdict mail_check(struct session *s, struct args args);
+struct verdict mail_run(struct session *s);
+
+/* cmd_rcpt.c */
+struct verdict rcpt_check(struct session *s, struct args args);
+struct verdict rcpt_run(struct session *s);
+
+/* cmd_data.c */
+struct verdict data_check(struct session *s, struct args args);
+struct verdict data_run(struct session *s);
+/*
+ * Takes body bytes, at most *turn (reduced by what it took). ACT_WAIT: more bytes are needed, or
+ * s->wait says what else. ACT_REPLY with code 0: call again; with a code: the body is over and this
+ * is the reply to it.
+ */
+struct verdict data_feed(struct session *s, struct evbuffer *in, size_t *turn);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_feed() is a loop over what lies in the buffer: in SMTP_DATA the body takes it, else one
+ * line is one command. It stops where something must be waited for. Replies gather in the output
+ * buffer, so those of pipelined commands leave together.
+ */
+#include "smtpd/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/counters.h"
+#include "lib/log.h"
+#include "smtpd/commands.h"
+
+#define BIT(state) (1u << (state))
+
+/* where each state may lead */
+static const unsigned allowed[SMTP_STATES] = {
+    [SMTP_GREET] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_CLOSING),
+    [SMTP_READY] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_MAIL) | BIT(SMTP_CLOSING),
+    [SMTP_MAIL] = BIT(SMTP_READY) | BIT(SMTP_RCPT) | BIT(SMTP_CLOSING),
+    [SMTP_RCPT] = BIT(SMTP_READY) | BIT(SMTP_DATA) | BIT(SMTP_CLOSING),
+    [SMTP_DATA] = BIT(SMTP_READY) | BIT(SMTP_CLOSING),
+    [SMTP_CLOSING] = 0,
+};
+
+static const char *const state_names[SMTP_STATES] = {
+    [SMTP_GREET] = "GREET",
+    [SMTP_READY] = "READY",
+    [SMTP_MAIL] = "MAIL",
+    [SMTP_RCPT] = "RCPT",
+    [SMTP_DATA] = "DATA",
+    [SMTP_CLOSING] = "CLOSING",
+};
+
+static unsigned sessions;
+
+/* tx_free - the transaction goes as one */
+static void tx_free(struct tx *tx)
+{
+	if (!tx)
+		return;
+	parcel_free(tx->parcel);
+	free(tx->rcpts);
+	free(tx);
+}
+
+/* session_enter - check the step, trace it, keep the invariants */
+void session_enter(struct session *s, enum smtp_state next)
+{
+	if (!(allowed[s->state] & BIT(next)))
+		log_bug("session of %s: %s to %s", s->peer.address, state_names[s->state],
+		    state_names[next]);
+	log_debug(
+	    "session of %s: %s to %s", s->peer.address, state_names[s->state], state_names[next]);
+	s->state = next;
+	if (next == SMTP_MAIL || next == SMTP_RCPT || next == SMTP_DATA) {
+		if (!s->tx || (next != SMTP_MAIL && s->tx->nrcpts == 0))
+			log_bug("session of %s: %s without its transaction", s->peer.address,
+			    state_names[next]);
+		return;
+	}
+	tx_free(s->tx);
+	s->tx = NULL;
+}
+
+struct session *session_new(const struct peer *peer, const struct conf *conf, struct evbuffer *out,
+    session_ready *ready, void *arg)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->conf = conf;
+	s->peer = *peer;
+	s->out = out;
+	s->ready = ready;
+	s->arg = arg;
+	s->verb = "connect";
+	line_init(&s->line, LINE_MAX_COMMAND);
+	s->line.lf_ends = peer->listen && peer->listen->line_endings == CONF_LINES_NORMALISE;
+	sessions++;
+	counter_add(C_smtp_sessions, 1);
+	counter_add(C_smtp_sessions_open, 1);
+	return s;
+}
+
+/* session_free - nothing of it is with another module any more */
+static void session_free(struct session *s)
+{
+	recipient_cancel(&s->ask);
+	tx_free(s->tx);
+	free(s);
+	sessions--;
+	counter_sub(C_smtp_sessions_open, 1);
+}
+
+/* session_count - all of them */
+unsigned session_count(void)
+{
+	return sessions;
+}
+
+/* session_end - a message that is with the sync thread is answered to nobody, but logged */
+void session_end(struct session *s)
+{
+	s->ready = NULL;
+	s->out = NULL;
+	if (s->wait != WAIT_SYNC)
+		session_free(s);
+}
+
+/* session_idle - between transactions */
+bool session_idle(const struct session *s)
+{
+	return s->state == SMTP_GREET || s->state == SMTP_READY;
+}
+
+/* session_reply - one line; out of memory ends the session through its client */
+void session_reply(struct session *s, unsigned code, const char *status, const char *text)
+{
+	char line[sizeof(s->text) + 32];
+	size_t text_len = strlen(text), n = 0;
+
+	if (!s->out)
+		return;
+	line[n++] = (char)('0' + code / 100);
+	line[n++] = (char)('0' + code / 10 % 10);
+	line[n++] = (char)('0' + code % 10);
+	line[n++] = ' ';
+	for (; status && *status; status++)
+		line[n++] = *status;
+	if (line[n - 1] != ' ')
+		line[n++] = ' ';
+	if (text_len > sizeof(line) - n - 2)
+		text_len = sizeof(line) - n - 2;
+	memcpy(line + n, text, text_len);
+	n += text_len;
+	line[n++] = '\r';
+	line[n++] = '\n';
+	if (evbuffer_add(s->out, line, n) < 0 && s->state != SMTP_CLOSING)
+		session_enter(s, SMTP_CLOSING);
+}
+
+/* log_refusal - one line: who, at what, why */
+static void log_refusal(const struct session *s, const struct verdict *v)
+{
+	const struct tx *tx = s->tx;
+	bool rcpt = strcmp(s->verb, "RCPT") == 0, mail = strcmp(s->verb, "MAIL") == 0;
+	log_event(LOG_INFO, 0, "refuse", LOG_STR("client", s->peer.address),
+	    LOG_IF(s->peer.uid != UINT32_MAX, LOG_U64("uid", s->peer.uid)),
+	    LOG_IF(s->helo[0], LOG_STR("helo", s->helo)), LOG_STR("stage", s->verb),
+	    LOG_IF(tx, LOG_STR("from", tx->sender)), LOG_IF(mail, LOG_STR("from", s->cmd.address)),
+	    LOG_IF(rcpt, LOG_STR("to", s->cmd.address)), LOG_U64("code", v->code),
+	    LOG_STR("status", v->status), LOG_STR("reason", v->text));
+}
+
+/* count_refusal - the counters of a refusal, and what a session may do wrong */
+static void count_refusal(struct session *s, const struct verdict *v)
+{
+	if (strcmp(s->verb, "RCPT") == 0)
+		counter_add(v->code >= 500 ? C_smtp_rcpt_refused : C_smtp_rcpt_deferred, 1);
+	else if (s->state == SMTP_DATA)
+		counter_add(C_smtp_messages_refused, 1);
+	else if (v->code >= 500)
+		counter_add(C_smtp_errors, 1);
+	if (v->code >= 500)
+		s->errors++;
+}
+
+/* act - carry out a verdict; false when the session waits or has ended */
+static bool act(struct session *s, const struct verdict *v)
+{
+	if (v->act == ACT_WAIT)
+		return false;
+	if (v->act == ACT_SAID)
+		return s->state != SMTP_CLOSING;
+	if (v->code >= 400) {
+		log_refusal(s, v);
+		count_refusal(s, v);
+	}
+	session_reply(s, v->code, v->status, v->text);
+	if (s->state == SMTP_CLOSING)
+		return false;
+	if (v->act == ACT_CLOSE) {
+		session_enter(s, SMTP_CLOSING);
+		return false;
+	}
+	if (s->conf->limits.errors && s->errors >= s->conf->limits.errors &&
+	    s->peer.kind != PEER_NOTICE) {
+		session_goodbye(s, "4.7.0", "Too many errors");
+		return false;
+	}
+	return true;
+}
+
+/* session_greet - or refuse at once */
+void session_greet(struct session *s)
+{
+	struct verdict v = policy_session(&s->peer);
+	if (v.code) {
+		act(s, &v);
+		return;
+	}
+	evbuffer_add_printf(s->out, "220 %s ESMTP Baton\r\n", s->conf->hostname);
+}
+
+/* session_goodbye - the server's own wish to end */
+void session_goodbye(struct session *s, const char *status, const char *text)
+{
+	if (s->state == SMTP_CLOSING)
+		return;
+	struct verdict v = {ACT_CLOSE, 421, status, text};
+	log_refusal(s, &v);
+	session_reply(s, v.code, v.status, v.text);
+	if (s->state != SMTP_CLOSING)
+		session_enter(s, SMTP_CLOSING);
+}
+
+/* session_resume - what was waited for is there */
+void session_resume(struct session *s, struct verdict verdict)
+{
+	s->wait = WAIT_NONE;
+	if (verdict.code)
+		act(s, &verdict);
+	/* The transaction ends with its reply to the body. */
+	if (s->state == SMTP_DATA && verdict.code)
+		session_enter(s, SMTP_READY);
+	if (s->ready)
+		s->ready(s, s->arg);
+	else
+		session_free(s);
+}
+
+/* bad_line - a line that is no command; a peer that never sends CRLF can't be talked to */
+static struct verdict bad_line(struct session *s, enum line_verdict verdict)
+{
+	s->verb = "command";
+	switch (verdict) {
+	case LINE_LONG:
+		return verdict_reply(500, "5.5.2", "Line too long");
+	case LINE_BARE_LF:
+		return (struct verdict){
+		    ACT_CLOSE, 521, "5.5.2", "Bare LF received, lines end with CRLF"};
+	case LINE_BARE_CR:
+		return (struct verdict){
+		    ACT_CLOSE, 521, "5.5.2", "Bare CR received, lines end with CRLF"};
+	default:
+		return verdict_reply(500, "5.5.2", "NUL in a command");
+	}
+}
+
+/* feed_line - one command; false: stop feeding */
+static bool feed_line(struct session *s, struct evbuffer *in, unsigned *budget)
+{
+	const char *text;
+	size_t used, len;
+	enum line_verdict verdict = line_next_evbuffer(&s->line, in, &used, &text, &len);
+	if (verdict == LINE_MORE) {
+		evbuffer_drain(in, used);
+		return false;
+	}
+	counter_add(C_smtp_commands, 1);
+	struct verdict v = verdict == LINE_OK ? commands_run(s, text, len) : bad_line(s, verdict);
+	evbuffer_drain(in, used);
+	--*budget;
+	return act(s, &v);
+}
+
+bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget)
+{
+	size_t body = SESSION_BODY_TURN;
+	while (s->wait == WAIT_NONE && s->state != SMTP_CLOSING && evbuffer_get_length(in)) {
+		if (*budget == 0 || body == 0)
+			return true;
+		if (s->state != SMTP_DATA) {
+			if (!feed_line(s, in, budget))
+				return false;
+			continue;
+		}
+		struct verdict v = data_feed(s, in, &body);
+		if (v.act == ACT_WAIT && s->wait == WAIT_NONE)
+			return false; /* more bytes, not something of ours */
+		if (v.act != ACT_WAIT && v.code) {
+			bool go_on = act(s, &v);
+			if (s->state == SMTP_DATA)
+				session_enter(s, SMTP_READY);
+			if (!go_on)
+				return false;
+		}
+	}
+	return false;
+}

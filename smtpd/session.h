@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * An SMTP session as data (RFC 5321): bytes in, replies and messages out, no socket. smtpd/client.c
+ * feeds it from a connection, unit tests from memory.
+ *
+ * The state says what is legal (smtpd/commands.c has the table of verbs), `wait` whether something
+ * else must happen before the next byte is looked at: an answer of keeper, room for the body, the
+ * sync. Only session_enter() changes the state. Handlers of commands return a verdict; the session
+ * writes the reply, counts errors and logs refusals.
+ *
+ * A transaction (struct tx) exists exactly in the states SMTP_MAIL to SMTP_DATA and goes as one.
+ */
+#pragma once
+
+#include <event2/buffer.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/conf.h"
+#include "lib/dot.h"
+#include "lib/line.h"
+#include "lib/msg.h"
+#include "smtpd/parcel.h"
+#include "smtpd/policy.h"
+#include "smtpd/recipient.h"
+#include "smtpd/verdict.h"
+
+#define SESSION_HELO_MAX  255          /* octets of a domain, RFC 5321 §4.5.3.1.2 */
+#define SESSION_BODY_TURN (128u << 10) /* body bytes one session handles in a turn */
+
+enum smtp_state {
+	SMTP_GREET,   /* greeted, no EHLO yet */
+	SMTP_READY,   /* no transaction */
+	SMTP_MAIL,    /* a sender, no recipient */
+	SMTP_RCPT,    /* at least one recipient */
+	SMTP_DATA,    /* the body comes, or waits to be safe */
+	SMTP_CLOSING, /* the last reply was written */
+	SMTP_STATES
+};
+
+/* what must happen before the session goes on */
+enum session_wait { WAIT_NONE, WAIT_RECIPIENT, WAIT_ROOM, WAIT_SYNC };
+
+/* What one transaction has gathered. */
+struct tx {
+	char sender[ADDR_SIZE]; /* without <>; "" is the null sender */
+	uint32_t flags;         /* enum envelope_flag */
+	uint64_t declared;      /* SIZE, 0: not said */
+	unsigned nrcpts;
+	size_t rcpts_len, rcpts_size;
+	char *rcpts; /* each: length in two bytes, the address */
+	struct parcel *parcel;
+	struct dot dot;
+	uint64_t plain_len;     /* of the body as sent, unstuffed */
+	struct verdict refused; /* code 0: the body is still wanted */
+	char message_id[128];
+};
+
+struct session;
+/* The session can go on: call session_feed(). Not called from inside session_feed(). */
+typedef void session_ready(struct session *s, void *arg);
+
+struct session {
+	enum smtp_state state;
+	enum session_wait wait;
+	const struct conf *conf;
+	struct peer peer;
+	struct evbuffer *out;
+	session_ready *ready; /* NULL: the client is gone, the session ends with its sync */
+	void *arg;
+	struct line line;
+	struct tx *tx;
+	struct recipient_ask ask;
+	unsigned errors;
+	bool esmtp; /* EHLO, not HELO */
+	bool quit;  /* the client said QUIT: it sends no more */
+	char helo[SESSION_HELO_MAX + 1];
+	struct { /* what the check of a command leaves to its run */
+		char address[ADDR_SIZE];
+		char local[ADDR_SIZE]; /* without quotes */
+		const char *domain;    /* in address; NULL: none */
+		uint64_t size;
+		uint32_t flags;
+	} cmd;
+	const char *verb;           /* that is being answered, for the log */
+	char text[ADDR_SIZE + 128]; /* for a verdict's text */
+};
+
+/*
+ * Makes one. conf must live as long; out takes the replies; ready is called when a wait is over.
+ * NULL when out of memory.
+ */
+struct session *session_new(const struct peer *peer, const struct conf *conf, struct evbuffer *out,
+    session_ready *ready, void *arg);
+
+/* Writes the greeting. */
+void session_greet(struct session *s);
+
+/*
+ * Handles what lies in `in`: at most *budget commands (reduced by what it used), body bytes up to
+ * SESSION_BODY_TURN. Returns true when it stopped for the budget only and wants to be called again.
+ */
+bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget);
+
+/*
+ * The client is gone, or is to go: frees the session, now or when its sync is done. `out` and
+ * `arg` are not touched any more.
+ */
+void session_end(struct session *s);
+
+/* Says 421 and ends: a timeout, a limit, a shutdown. */
+void session_goodbye(struct session *s, const char *status, const char *text);
+
+/* Sessions that exist, those included whose client is gone and whose message isn't safe yet. */
+unsigned session_count(void);
+
+/* No transaction under way: may be ended with 421 at any time. */
+bool session_idle(const struct session *s);
+
+/* -- for the command files ------------------------------------------------------------------ */
+
+/* The one place where the state changes; frees the transaction where none belongs. */
+void session_enter(struct session *s, enum smtp_state next);
+
+/* A wait ends: with what the command has to say about it. The session may be freed after this. */
+void session_resume(struct session *s, struct verdict verdict);
+
+/* Walks the recipients of a transaction: *pos starts at 0, and is rcpts_len behind the last. */
+struct msg_bytes tx_next_rcpt(const struct tx *tx, size_t *pos);
+
+/* Writes a reply; status NULL leaves the enhanced status code out (RFC 2034 §4). */
+void session_reply(struct session *s, unsigned code, const char *status, const char *text);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtpd, the server side of SMTP: clients' sessions on one loop, their messages through one sync
+ * thread into segments that qmgr grants. It reads no file, looks up no name, holds no secret.
+ * Exit codes: 0 told to end (DRAIN) or master is gone, 111 could not start.
+ */
+#include <stdlib.h>
+
+#include "lib/child.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "smtpd/accept.h"
+#include "smtpd/client.h"
+#include "smtpd/headers.h"
+#include "smtpd/intake.h"
+#include "smtpd/links.h"
+#include "smtpd/segments.h"
+#include "smtpd/session.h"
+#include "smtpd/syncer.h"
+
+/* prepare - what the sandbox forbids later: a thread, limits, the time zone */
+static int prepare(const struct conf *conf)
+{
+	accept_init(conf);
+	headers_date();
+	syncer_start();
+	return 0;
+}
+
+/* end - say where the segments end, and go */
+static void end(void)
+{
+	segments_seal_all();
+	loop_stop(EXIT_DONE);
+}
+
+/* on_wait - sessions whose clients are gone may still have a message with the sync thread */
+static void on_wait(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	if (session_count() == 0)
+		end();
+}
+
+/* on_idle - the last client is gone */
+static void on_idle(void)
+{
+	static const struct timeval often = {.tv_usec = 10000};
+	struct event *timer = event_new(loop_base(), -1, EV_PERSIST, on_wait, NULL);
+
+	if (session_count() == 0 || !timer || event_add(timer, &often) < 0)
+		end();
+}
+
+/* on_grace_over - who is still here is told to come back */
+static void on_grace_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	client_close_all();
+	end();
+}
+
+/* on_drain - no new clients; transactions may end */
+static void on_drain(struct chan *chan, union msg_any *msg, void *arg)
+{
+	uint32_t ms = msg->drain.grace_ms;
+	struct timeval grace = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct event *timer = event_new(loop_base(), -1, 0, on_grace_over, NULL);
+
+	(void)chan, (void)arg;
+	if (!timer || event_add(timer, &grace) < 0)
+		log_fatal("out of memory");
+	accept_stop();
+	client_drain(on_idle);
+}
+
+/* on_listen - a socket to take clients from */
+static void on_listen(struct chan *chan, union msg_any *msg, void *arg)
+{
+	(void)chan, (void)arg;
+	accept_add(msg->listen.socket, (enum listen_kind)msg->listen.kind, msg->listen.listener);
+	msg->listen.socket = -1;
+}
+
+static const struct chan_handlers master = {
+    .on = {[MSG_listen] = on_listen, [MSG_link] = links_add, [MSG_drain] = on_drain},
+};
+
+static const struct child smtpd = {
+    .role = ROLE_SMTPD,
+    .sandbox = SANDBOX_SMTPD,
+    .chroots = true,
+    .master = &master,
+    .prepare = prepare,
+};
+
+/* main - start, serve, end */
+int main(int argc, char **argv)
+{
+	child_start(&smtpd, argc, argv);
+	syncer_listen();
+	intake_start();
+	return loop_run();
+}
