@@ -13,8 +13,9 @@
 
 #include "lib/chan.h"
 
-#define MAILBOX_RUNNING_MAX 64 /* over all; qmgr's site `local` asks for 10 unless told otherwise \
-				*/
+#define MAILBOX_RUNNING_MAX                                                   \
+	64 /* over all; qmgr's site `local` asks for 10 unless told otherwise \
+	    */
 
 /* Handler of qmgr_local. */
 void mailbox_order(struct chan *chan, union msg_any *msg, void *arg);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * keeper: what the host knows of its users, for those who must not know it themselves. It answers
+ * smtpd (does this recipient exist?) and qmgr (what stands behind it?), each on a channel that
+ * master links. directory.c finds the answers.
+ *
+ *   keeper INSTANCE      started by baton only (lib/child.h)
+ *
+ * Exit codes: 0 told to stop or master is gone, 100 wrong usage, 111 a failure of the host.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/chan.h"
+#include "lib/child.h"
+#include "lib/job.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "master/accounts.h"
+#include "master/directory.h"
+
+/* An asker that goes away leaves its questions behind; who has more open than this isn't ours. */
+#define ASKER_OPEN_MAX 1024
+#define MEMBERS_ROOM   61000 /* bytes of an expansion; the row in msg.def allows a little more */
+
+struct asker {
+	struct chan *chan; /* NULL: gone, and freed with its last question */
+	unsigned open;
+};
+
+struct request {
+	struct asker *asker;
+	uint32_t id;
+	bool expands;
+};
+
+/* put_members - an alias as the list of lib/job.h; 0 or -EMSGSIZE */
+static int put_members(struct job_list *list, const struct alias *alias)
+{
+	char self[ALIASES_NAME_MAX + 2];
+	for (size_t i = 0; i < alias->nmembers; i++) {
+		struct msg_bytes member = msg_str(alias->members[i]);
+		if (strcasecmp(alias->members[i], alias->name) == 0) {
+			self[0] = '\\';
+			memcpy(self + 1, alias->name, strlen(alias->name) + 1);
+			member = msg_str(self);
+		}
+		int e = job_put_text(list, member);
+		if (e)
+			return e;
+	}
+	return 0;
+}
+
+/* answer_expand - to qmgr */
+static void answer_expand(const struct request *r, enum keeper_verdict verdict, const char *user,
+    const struct alias *alias)
+{
+	static unsigned char buf[MEMBERS_ROOM];
+	struct job_list list;
+	job_list_init(&list, buf, sizeof(buf));
+	if (alias && put_members(&list, alias) != 0) {
+		log_error("alias %s has more members than fit into an answer; its mail waits",
+		    alias->name);
+		job_list_init(&list, buf, sizeof(buf));
+		verdict = KEEPER_TEMPFAIL;
+	}
+	CHAN_SEND(r->asker->chan, keeper_expand_is, .request = r->id, .verdict = (uint8_t)verdict,
+	    .user = msg_str(user), .members = job_list_bytes(&list));
+}
+
+/* on_answer - of the directory */
+static void on_answer(
+    enum keeper_verdict verdict, const char *user, const struct alias *alias, void *arg)
+{
+	struct request *r = arg;
+	struct asker *asker = r->asker;
+	if (asker->chan && r->expands)
+		answer_expand(r, verdict, user, alias);
+	else if (asker->chan)
+		CHAN_SEND(asker->chan, keeper_recipient_is, .request = r->id,
+		    .verdict = (uint8_t)verdict);
+	free(r);
+	if (--asker->open == 0 && !asker->chan)
+		free(asker);
+}
+
+/* take - a question of either kind */
+static void take(struct asker *asker, uint32_t id, struct msg_bytes local, bool expands)
+{
+	struct request *r = calloc(1, sizeof(*r));
+	if (!r)
+		log_fatal("out of memory");
+	*r = (struct request){.asker = asker, .id = id, .expands = expands};
+	if (++asker->open > ASKER_OPEN_MAX)
+		on_answer(KEEPER_TEMPFAIL, "", NULL, r);
+	else
+		directory_ask(local, expands, on_answer, r);
+}
+
+/* on_recipient - smtpd: may mail for it be taken? */
+static void on_recipient(struct chan *chan, union msg_any *msg, void *arg)
+{
+	(void)chan;
+	take(arg, msg->keeper_recipient.request, msg->keeper_recipient.local, false);
+}
+
+/* on_expand - qmgr: what stands behind it? */
+static void on_expand(struct chan *chan, union msg_any *msg, void *arg)
+{
+	(void)chan;
+	take(arg, msg->keeper_expand.request, msg->keeper_expand.local, true);
+}
+
+/* on_asker_closed - it is replaced, and will ask again what is still open */
+static void on_asker_closed(struct chan *chan, void *arg)
+{
+	struct asker *asker = arg;
+	chan_free(chan);
+	asker->chan = NULL;
+	if (asker->open == 0)
+		free(asker);
+}
+
+static const struct chan_handlers asker_handlers = {
+    .on = {[MSG_keeper_recipient] = on_recipient, [MSG_keeper_expand] = on_expand},
+    .closed = on_asker_closed,
+};
+
+/* on_link - a new asker */
+static void on_link(struct chan *chan, union msg_any *msg, void *arg)
+{
+	struct msg_link *m = &msg->link;
+	(void)chan, (void)arg;
+	struct asker *asker = calloc(1, sizeof(*asker));
+	if (!asker)
+		log_fatal("out of memory");
+	int fd = m->socket;
+	m->socket = -1;
+	asker->chan =
+	    chan_new(fd, ROLE_KEEPER, (enum role)m->role, m->instance, &asker_handlers, asker);
+	if (!asker->chan)
+		log_fatal("out of memory");
+}
+
+/* prepare - before the sandbox: code the name service needs */
+static int prepare(const struct conf *conf)
+{
+	(void)conf;
+	accounts_prepare();
+	return 0;
+}
+
+/* reconfigured - a reload */
+static void reconfigured(const struct conf *conf, const struct conf *old)
+{
+	(void)old;
+	directory_use(conf);
+}
+
+static const struct chan_handlers master_handlers = {.on = {[MSG_link] = on_link}};
+
+static const struct child child = {
+    .role = ROLE_KEEPER,
+    .sandbox = SANDBOX_KEEPER,
+    .master = &master_handlers,
+    .prepare = prepare,
+    .reconfigured = reconfigured,
+};
+
+int main(int argc, char **argv)
+{
+	const struct child_self *self = child_start(&child, argc, argv);
+	directory_use(self->conf);
+	int e = accounts_start();
+	if (e)
+		log_fatal("threads for the name service: %s", strerror(-e));
+	return loop_run();
+}

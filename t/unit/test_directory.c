@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: ISC */
+/* master/directory and accounts: aliases, users, postmaster and catch_all, by the host's own users.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/conf.h"
+#include "lib/counters.h"
+#include "lib/loop.h"
+#include "master/accounts.h"
+#include "master/directory.h"
+
+static char path[] = "/tmp/baton-directory-XXXXXX";
+static char got[300]; /* "mailbox root", "alias 2", "unknown", "tempfail" */
+static int answers, wanted;
+
+/* on_answer - write it down; stop the loop with the last one */
+static void on_answer(
+    enum keeper_verdict verdict, const char *user, const struct alias *alias, void *arg)
+{
+	(void)arg;
+	if (verdict == KEEPER_ALIAS)
+		snprintf(got, sizeof(got), "alias %zu", alias->nmembers);
+	else
+		snprintf(got, sizeof(got), "%s%s%s",
+		    verdict == KEEPER_MAILBOX   ? "mailbox"
+		    : verdict == KEEPER_UNKNOWN ? "unknown"
+						: "tempfail",
+		    *user ? " " : "", user);
+	if (++answers == wanted)
+		loop_stop(0);
+}
+
+/* ask - one question, to its answer */
+static const char *ask(const char *local, bool expands)
+{
+	answers = 0;
+	wanted = 1;
+	snprintf(got, sizeof(got), "nothing");
+	directory_ask(msg_str(local), expands, on_answer, NULL);
+	while (answers < wanted)
+		loop_turn();
+	return got;
+}
+
+/* use - that aliases file and catch_all */
+static void use(const char *aliases, const char *catch_all)
+{
+	struct conf *conf = conf_default();
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(aliases, f);
+	fclose(f);
+	free(conf->aliases);
+	conf->aliases = strdup(path);
+	free(conf->catch_all);
+	conf->catch_all = strdup(catch_all);
+	directory_use(conf);
+	conf_free(conf);
+}
+
+static void test_answers(void **state)
+{
+	(void)state;
+	use("Staff: a, b@example.org\nbad: |cmd\nroot: \\root, x@example.org\n", "");
+	assert_string_equal(ask("staff", false), "alias 2");
+	assert_string_equal(ask("STAFF", true), "alias 2");
+	assert_string_equal(ask("bad", true), "tempfail");
+	assert_string_equal(ask("bin", false), "mailbox bin");
+	assert_string_equal(ask("BIN", true), "mailbox bin");
+	assert_string_equal(ask("no-such-user-here", false), "unknown");
+	assert_string_equal(ask("root", true), "alias 2");
+	assert_string_equal(ask("\\root", true), "mailbox root");
+	assert_string_equal(ask("\\root", false), "unknown"); /* nobody outside says that */
+	assert_string_equal(ask("Postmaster", false), "alias 2");
+	assert_string_equal(ask("", false), "unknown");
+	assert_string_equal(ask("a:b", false), "unknown");
+}
+
+static void test_postmaster_and_catch_all(void **state)
+{
+	(void)state;
+	use("", "");
+	assert_string_equal(ask("postmaster", false), "mailbox root");
+	use("", "bin");
+	assert_string_equal(ask("no-such-user-here", false), "mailbox bin");
+	assert_string_equal(ask("daemon", true), "mailbox daemon");
+	use("lost: one, two, three\n", "lost");
+	assert_string_equal(ask("no-such-user-here", true), "alias 3");
+	use("", "no-such-user-either"); /* no endless way round */
+	assert_string_equal(ask("no-such-user-here", true), "unknown");
+	use("postmaster: somebody\n", "");
+	assert_string_equal(ask("PostMaster", true), "alias 1");
+}
+
+/* many ask for one name at once: one look-up, all are answered; then the cache answers */
+static void test_together(void **state)
+{
+	(void)state;
+	use("", "");
+	answers = 0;
+	wanted = 50;
+	for (int i = 0; i < 50; i++)
+		directory_ask(msg_str("games"), i % 2, on_answer, NULL);
+	while (answers < wanted)
+		loop_turn();
+	assert_string_equal(got, "mailbox games");
+	uint64_t hits = counter_read(counters_mine, C_keeper_cache_hits);
+	assert_string_equal(ask("games", false), "mailbox games");
+	assert_int_equal(counter_read(counters_mine, C_keeper_cache_hits), hits + 1);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	int fd = mkstemp(path);
+	if (fd >= 0)
+		close(fd);
+	loop_init();
+	accounts_prepare();
+	return fd >= 0 ? accounts_start() : -1;
+}
+
+static int finish(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_answers),
+	    cmocka_unit_test(test_postmaster_and_catch_all),
+	    cmocka_unit_test(test_together),
+	};
+	return cmocka_run_group_tests_name("directory", tests, start, finish);
+}
