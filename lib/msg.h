@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MSG_VERSION	2     /* of the whole protocol; both ends come from one build */
 #define MSG_PACKET_MAX	65536 /* bytes of one packet */
 #define MSG_HEADER	8     /* bytes before a message's fields: type, fds, length */
 #define MSG_FDS_MAX	2     /* descriptors of one message */
