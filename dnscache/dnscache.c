@@ -6,6 +6,7 @@
  * exchange.c, query.c and packet.c, from the outside in.
  */
 #include "dnscache/serve.h"
+#include "dnscache/tools.h"
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -65,9 +66,23 @@ static void on_link(struct chan *chan, union msg_any *msg, void *arg)
 	m->socket = -1;
 }
 
+/* on_listen - the tools' socket */
+static void on_listen(struct chan *chan, union msg_any *msg, void *arg)
+{
+	struct msg_listen *m = &msg->listen;
+
+	(void)chan;
+	(void)arg;
+	if (m->kind != LISTEN_TOOL)
+		return;
+	tools_listen(m->socket);
+	m->socket = -1;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct chan_handlers master = {.on[MSG_link] = on_link};
+	static const struct chan_handlers master = {
+	    .on[MSG_link] = on_link, .on[MSG_listen] = on_listen};
 	static const struct child child = {
 	    .role = ROLE_DNSCACHE,
 	    .sandbox = SANDBOX_DNSCACHE,

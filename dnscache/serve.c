@@ -255,3 +255,14 @@ void serve_link(int fd, enum role role, unsigned instance)
 		log_fatal("out of memory for a link");
 	DL_APPEND(links, link);
 }
+
+/* serve_tools - askers that are tools */
+unsigned serve_tools(void)
+{
+	unsigned n = 0;
+	struct link *link;
+
+	DL_FOREACH (links, link)
+		n += chan_peer(link->chan) == ROLE_TOOL;
+	return n;
+}

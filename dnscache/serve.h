@@ -18,3 +18,6 @@ void serve_init(struct resolver *r, bool ipv6);
 
 /* A new asker at the other end of fd, which is taken over. */
 void serve_link(int fd, enum role role, unsigned instance);
+
+/* Tools that are linked now. */
+unsigned serve_tools(void);
