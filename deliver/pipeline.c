@@ -232,12 +232,19 @@ static void pop(struct pipeline *p)
 	p->ops->done(p->arg, job);
 }
 
+/* answered - the head is over by the peer's own words */
+static void answered(struct pipeline *p)
+{
+	p->answered++;
+	pop(p);
+}
+
 /* abandon - the transaction ends without data; the peer may still think that it goes on */
 static void abandon(struct pipeline *p)
 {
 	if (p->count == 1)
 		p->reset = true;
-	pop(p);
+	answered(p);
 }
 
 /* on_rset - anything but 2xx: the peer can't be brought into a known state */
@@ -302,7 +309,7 @@ static enum pipeline_verdict on_final(struct pipeline *p, struct tx *tx, const s
 		return PIPELINE_ENDS;
 	if (class == 2 && tx->accepted)
 		p->carried++;
-	pop(p);
+	answered(p);
 	return PIPELINE_GOES_ON;
 }
 
@@ -310,7 +317,7 @@ static enum pipeline_verdict on_final(struct pipeline *p, struct tx *tx, const s
 static enum pipeline_verdict on_closing(
     struct pipeline *p, struct tx *tx, enum stage stage, const struct words *words)
 {
-	bool tried = stage > STAGE_MAIL || !p->carried;
+	bool tried = stage > STAGE_MAIL || !p->answered;
 	job_decide_rest(tx->job, tried ? OUT_DEFERRED : OUT_NOT_TRIED, words);
 	return PIPELINE_ENDS;
 }
@@ -323,15 +330,13 @@ enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *wor
 		return verdict_closing(words) ? PIPELINE_ENDS : PIPELINE_CONFUSED;
 	uint32_t pos = tx->heard;
 	enum stage stage = stage_at(tx, pos);
-	if (!class)
-		return PIPELINE_CONFUSED;
 	if (verdict_closing(words))
 		return on_closing(p, tx, stage, words);
 	/* Nothing outstanding: only a peer that breaks off a body has something to say. */
 	if (pos == tx->sent && !(stage == STAGE_BODY && tx->body_begun))
 		return PIPELINE_CONFUSED;
 	tx->heard++;
-	if (class == 3 && stage != STAGE_DATA)
+	if (!class || (class == 3 && stage != STAGE_DATA))
 		return PIPELINE_CONFUSED;
 	switch (stage) {
 	case STAGE_RSET:
@@ -354,7 +359,7 @@ void pipeline_lost(struct pipeline *p, const struct words *why)
 {
 	for (bool is_head = true; p->count; is_head = false) {
 		struct tx *tx = tx_at(p, 0);
-		bool untouched = p->carried && tx->heard == tx->first;
+		bool untouched = p->answered && tx->heard == tx->first;
 		if (is_head && !untouched)
 			job_decide_rest(tx->job, OUT_DEFERRED, why);
 		pop(p);

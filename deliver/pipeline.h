@@ -13,7 +13,7 @@
  *
  * Replies are matched strictly in order. A recipient counts as sent only if the RSET (where there
  * is one), MAIL, this recipient's RCPT, DATA (354) and the end of its data were answered so. A job
- * of which the peer has answered nothing, on a connection that had carried mail before, is given
+ * of which the peer has answered nothing, on a connection that has ended others before, is given
  * back as not tried; the one on the wire otherwise as deferred; those behind it as not tried.
  */
 #pragma once
@@ -58,11 +58,12 @@ struct pipeline {
 	void *arg;
 	enum pipeline_mode mode;
 	struct pipeline_peer peer;
-	uint32_t max;     /* transactions this connection may carry */
-	uint32_t begun;   /* transactions begun */
-	uint32_t carried; /* of them, ended by a final 2xx */
-	bool closing;     /* begins none any more */
-	bool reset;       /* the peer may still hold a transaction: RSET comes first */
+	uint32_t max;      /* transactions this connection may carry */
+	uint32_t begun;    /* transactions begun */
+	uint32_t answered; /* of them, ended by the peer's replies */
+	uint32_t carried;  /* of them, ended by a final 2xx */
+	bool closing;      /* begins none any more */
+	bool reset;        /* the peer may still hold a transaction: RSET comes first */
 	unsigned count, head;
 	struct tx tx[PIPELINE_WINDOW];
 };
