@@ -232,7 +232,7 @@ static int slurp(const char *path, struct conf_text *t)
 	if (fd < 0)
 		return -errno;
 	do {
-		if (size - t->len < 2) {
+		if (size - t->len < 3) { /* a read of nothing would look like the end */
 			size = size ? size * 2 : 8192;
 			char *buf = size > CONF_FILE_MAX ? NULL : realloc(t->buf, size);
 			if (!buf) {
