@@ -108,17 +108,6 @@ static void empty_lists(cfg_t *cfg, struct conf_raw_section *s, uint32_t from, u
 	}
 }
 
-/* same_title - an earlier section with the title of the last one */
-static const struct conf_raw_section *same_title(void)
-{
-	const struct conf_raw_section *last = &parse.raw->v[parse.raw->n - 1];
-	for (const struct conf_raw_section *s = parse.raw->v; s < last; s++)
-		if (s->kind == last->kind && s->shipped == last->shipped &&
-		    strcasecmp(s->title, last->title) == 0)
-			return s;
-	return NULL;
-}
-
 /* on_section - libconfuse read a section to its end */
 static int on_section(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -128,10 +117,6 @@ static int on_section(cfg_t *cfg, cfg_opt_t *opt)
 	if (!s)
 		return -1;
 	empty_lists(sec, s, s->line, (uint32_t)sec->line);
-	const struct conf_raw_section *twin = conf_kinds[s->kind].titled ? same_title() : NULL;
-	if (twin)
-		conf_error(parse.raw->msgs, s->file, s->line, "%s \"%s\" is there already: %s:%u",
-		    opt->name, s->title, twin->file, twin->line);
 	if (parse.shipped && s->kind != CONF_KIND_SITE)
 		conf_error(
 		    parse.raw->msgs, s->file, s->line, "only site sections belong into this file");

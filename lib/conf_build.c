@@ -77,17 +77,6 @@ static bool title_valid(const char *title)
 	return n > 0 && n < CONF_NAME_SIZE;
 }
 
-/* is_twin - has the conf this title already (conf_parse() said so) */
-static bool is_twin(const struct conf *c, const struct conf_raw_section *raw)
-{
-	for (size_t i = 0; i < conf_section_count(c, raw->kind); i++) {
-		const struct conf_section *s = conf_section_at(c, raw->kind, i);
-		if (s->shipped == raw->shipped && strcasecmp(s->title, raw->title) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* take_section - one section with its options */
 static int take_section(struct conf *c, struct conf_raw *raw, const struct conf_raw_section *from)
 {
@@ -99,8 +88,6 @@ static int take_section(struct conf *c, struct conf_raw *raw, const struct conf_
 			    conf_kinds[from->kind].name);
 			return 0;
 		}
-		if (is_twin(c, from))
-			return 0;
 		s = conf_section_add(c, from->kind, from->title);
 	} else {
 		s = conf_section_at(c, from->kind, 0);
@@ -121,7 +108,7 @@ int conf_build(struct conf *c, struct conf_raw *raw)
 {
 	int r = 0;
 	for (size_t i = 0; !r && i < raw->n; i++)
-		r = take_section(c, raw, &raw->v[i]);
+		r = raw->v[i].twin ? 0 : take_section(c, raw, &raw->v[i]);
 	return r;
 }
 
@@ -163,7 +150,9 @@ int conf_load(const char *path, struct conf **out, struct conf_messages *msgs)
 		goto out;
 	}
 	bool understood = msgs->errors == 0;
-	r = conf_build(c, &raw);
+	r = conf_raw_twins(&raw);
+	if (!r)
+		r = conf_build(c, &raw);
 	if (!r && understood) /* of half a file the whole can't be judged */
 		r = conf_check(c, &raw);
 	if (!r && (msgs->errors || raw.nomem))

@@ -5,6 +5,7 @@
  */
 #include "lib/conf_raw.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,6 +196,43 @@ void conf_raw_value(struct conf_raw *raw, struct conf_raw_section *s, const stru
 		return;
 	}
 	v[o->n++] = (struct conf_raw_value){.text = copy, .file = file, .line = line};
+}
+
+/* cmp_titles - sections of a kind by title, then in the order of the files */
+static int cmp_titles(const void *a, const void *b)
+{
+	const struct conf_raw_section *x = *(struct conf_raw_section *const *)a;
+	const struct conf_raw_section *y = *(struct conf_raw_section *const *)b;
+	int r = (int)x->kind - (int)y->kind;
+	if (!r)
+		r = x->shipped - y->shipped;
+	if (!r)
+		r = strcasecmp(x->title, y->title);
+	return r ? r : (x > y) - (x < y);
+}
+
+/* conf_raw_twins - sorted, since there may be thousands */
+int conf_raw_twins(struct conf_raw *raw)
+{
+	struct conf_raw_section **v = calloc(raw->n + 1, sizeof(struct conf_raw_section *));
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < raw->n; i++)
+		v[i] = &raw->v[i];
+	qsort(v, raw->n, sizeof(*v), cmp_titles);
+	for (size_t i = 1, first = 0; i < raw->n; i++) {
+		const struct conf_raw_section *a = v[first];
+		if (!conf_kinds[a->kind].titled || a->kind != v[i]->kind ||
+		    a->shipped != v[i]->shipped || strcasecmp(a->title, v[i]->title) != 0) {
+			first = i;
+			continue;
+		}
+		v[i]->twin = true;
+		conf_error(raw->msgs, v[i]->file, v[i]->line, "%s \"%s\" is there already: %s:%u",
+		    conf_kinds[a->kind].name, v[i]->title, a->file, a->line);
+	}
+	free(v);
+	return 0;
 }
 
 /* conf_raw_free - frees all but the messages */

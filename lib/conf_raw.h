@@ -31,6 +31,7 @@ struct conf_raw_section {
 	const char *file;
 	uint32_t line;
 	bool shipped;
+	bool twin;              /* another one had the title before */
 	struct conf_raw_opt *v; /* each option once: the later one wins */
 	size_t n;
 };
@@ -74,6 +75,9 @@ struct conf_raw_opt *conf_raw_find(const struct conf_raw_section *s, const char 
  */
 void conf_raw_value(struct conf_raw *raw, struct conf_raw_section *s, const struct conf_opt *opt,
     const char *text, bool first, const char *file, uint32_t line);
+
+/* Marks the sections whose title is taken and complains of them; 0 or -ENOMEM. */
+int conf_raw_twins(struct conf_raw *raw);
 
 void conf_raw_free(struct conf_raw *raw);
 
