@@ -121,6 +121,7 @@ enum line_verdict line_next_evbuffer(
 			return verdict;
 		evbuffer_drain(in, *used);
 		seen = n - *used;
+		*used = 0;
 		if (n == total)
 			return LINE_MORE;
 	}

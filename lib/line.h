@@ -51,9 +51,9 @@ enum line_verdict line_next(
 
 /*
  * The same from the front of an evbuffer, which may move what lies there to make one line
- * contiguous (never more than max bytes). After LINE_MORE nothing is left to do until more bytes
- * came; after every other verdict the caller drains *used bytes once it is done with the text. Out
- * of memory is LINE_LONG: the line can't be taken.
+ * contiguous (never more than max bytes). After LINE_MORE *used is 0 and nothing is left to do
+ * until more bytes came; after every other verdict the caller drains *used bytes once it is done
+ * with the text. Out of memory is LINE_LONG: the line can't be taken.
  */
 enum line_verdict line_next_evbuffer(
     struct line *l, struct evbuffer *in, size_t *used, const char **text, size_t *len);

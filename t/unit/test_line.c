@@ -131,9 +131,9 @@ static struct said split_evbuffer(
 		for (;;) {
 			enum line_verdict v = line_next_evbuffer(&l, b, &used, &text, &len);
 			heed(&s, v, text, len);
+			evbuffer_drain(b, used); /* after LINE_MORE that is nothing */
 			if (v == LINE_MORE)
 				break;
-			evbuffer_drain(b, used);
 		}
 	}
 	evbuffer_free(b);
