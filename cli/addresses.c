@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define GATHER_MAX 1024 /* longer than any address; what is longer is cut and then refused by smtpd */
+#define GATHER_MAX \
+	1024 /* longer than any address; what is longer is cut and then refused by smtpd */
 
 struct scan {
 	const char *p, *end;

@@ -27,7 +27,8 @@ static int usage(FILE *to)
 {
 	fputs("usage: batonctl [-c FILE] VERB ...\n\n", to);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		fprintf(to, "  %s %s\n           %s\n", verbs[i].name, verbs[i].words, verbs[i].help);
+		fprintf(
+		    to, "  %s %s\n           %s\n", verbs[i].name, verbs[i].words, verbs[i].help);
 	return TOOL_USAGE;
 }
 

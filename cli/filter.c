@@ -13,25 +13,28 @@ struct filter_option {
 	int (*take)(struct query_filter *query, const char *value);
 };
 
-/* take_sender - a pattern; likewise the next three */
+/* take_sender - a pattern */
 static int take_sender(struct query_filter *query, const char *value)
 {
 	query->sender = msg_str(value);
 	return 0;
 }
 
+/* take_recipient - a pattern */
 static int take_recipient(struct query_filter *query, const char *value)
 {
 	query->recipient = msg_str(value);
 	return 0;
 }
 
+/* take_domain - a pattern */
 static int take_domain(struct query_filter *query, const char *value)
 {
 	query->domain = msg_str(value);
 	return 0;
 }
 
+/* take_site - a pattern */
 static int take_site(struct query_filter *query, const char *value)
 {
 	query->site = msg_str(value);
@@ -82,7 +85,8 @@ static const struct filter_option *find(const char *word)
 static int take_id(struct filter *filter, const char *word)
 {
 	if (filter->query.nids == QUERY_IDS_MAX) {
-		fprintf(stderr, "more than %d IDs: use several calls, or a filter\n", QUERY_IDS_MAX);
+		fprintf(
+		    stderr, "more than %d IDs: use several calls, or a filter\n", QUERY_IDS_MAX);
 		return -1;
 	}
 	if (qid_parse(word, strlen(word), &filter->ids[filter->query.nids])) {
@@ -95,8 +99,7 @@ static int take_id(struct filter *filter, const char *word)
 }
 
 /* take_option - an option and, mostly, its value; words used, or -1 */
-static int take_option(int argc, char **argv, struct filter *filter,
-    struct filter_options *options)
+static int take_option(int argc, char **argv, struct filter *filter, struct filter_options *options)
 {
 	const struct filter_option *option = find(argv[0]);
 

@@ -7,8 +7,8 @@
 
 #include "lib/query.h"
 
-#define FILTER_USAGE                                                                               \
-	"[ID...] [--sender P] [--recipient P] [--domain P] [--site P] [--older 2h]\n"              \
+#define FILTER_USAGE                                                                  \
+	"[ID...] [--sender P] [--recipient P] [--domain P] [--site P] [--older 2h]\n" \
 	"           [--larger 1M] [--state ready|active|deferred|bouncing|damaged] [--all]"
 
 /* Room for the IDs that a filter points to. */

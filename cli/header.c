@@ -71,8 +71,8 @@ static enum line_kind kind_of(const struct header *h, const char *line, size_t l
 }
 
 /* take_line - one line of the section; 1 it goes on, 0 it ended, -E... */
-static int take_line(struct header *h, const char *line, size_t len, bool dot_ends,
-    bool *message_ended)
+static int take_line(
+    struct header *h, const char *line, size_t len, bool dot_ends, bool *message_ended)
 {
 	int r;
 

@@ -182,13 +182,13 @@ static void closing_lines(const struct listing *l)
 	if (l->messages == 0)
 		puts("Mail queue is empty");
 	else
-		printf("-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n", (l->bytes + 1023) / 1024,
-		    l->messages, l->messages == 1 ? "" : "s");
+		printf("-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n",
+		    (l->bytes + 1023) / 1024, l->messages, l->messages == 1 ? "" : "s");
 }
 
 /* listing_print - ask and print */
-int listing_print(const struct conf *conf, const struct query_filter *filter,
-    enum listing_form form)
+int listing_print(
+    const struct conf *conf, const struct query_filter *filter, enum listing_form form)
 {
 	static const struct chan_handlers handlers = {.on[MSG_tool_rows] = on_rows};
 	unsigned char encoded[QUERY_FILTER_MAX];

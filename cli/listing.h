@@ -12,5 +12,5 @@
 enum listing_form { LISTING_MAILQ, LISTING_JSON };
 
 /* Prints what matches the filter. Returns a TOOL_ code (cli/tool.h). */
-int listing_print(const struct conf *conf, const struct query_filter *filter,
-    enum listing_form form);
+int listing_print(
+    const struct conf *conf, const struct query_filter *filter, enum listing_form form);

@@ -27,6 +27,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "newaliases: %s: %s\n", conf->aliases, strerror(errno));
 		return EX_NOINPUT;
 	}
-	printf("%s: read when it changes, nothing to build\n", *conf->aliases ? conf->aliases : "no aliases");
+	printf("%s: read when it changes, nothing to build\n",
+	    *conf->aliases ? conf->aliases : "no aliases");
 	return EX_OK;
 }

@@ -28,7 +28,8 @@ static void say_first(const char *who, const char *path, const struct conf_messa
 	const struct conf_message *m = first_error(msgs);
 
 	if (m)
-		fprintf(stderr, "%s: %s:%u: %s: using built-in paths\n", who, m->file, m->line, m->text);
+		fprintf(stderr, "%s: %s:%u: %s: using built-in paths\n", who, m->file, m->line,
+		    m->text);
 	else
 		fprintf(stderr, "%s: %s: cannot be read: using built-in paths\n", who, path);
 }

@@ -19,7 +19,7 @@
 #include "lib/dot_form.h"
 
 #define RCPTS_MAX 100000
-#define CHUNK	  65536
+#define CHUNK     65536
 
 struct request {
 	const char *config, *sender, *full_name;
@@ -55,7 +55,8 @@ static char *complete(const char *address, size_t len)
 	char *out = NULL;
 	bool bare = memchr(address, '@', len) == NULL;
 
-	if (asprintf(&out, "%.*s%s%s", (int)len, address, bare ? "@" : "", bare ? conf->origin : "") < 0)
+	if (asprintf(
+		&out, "%.*s%s%s", (int)len, address, bare ? "@" : "", bare ? conf->origin : "") < 0)
 		return NULL;
 	return out;
 }
@@ -74,7 +75,8 @@ static void add_rcpt(const char *address, size_t len, void *arg)
 			free(text);
 			return;
 		}
-	grown = req->nrcpts < RCPTS_MAX ? realloc(req->rcpts, (req->nrcpts + 1) * sizeof(*grown)) : NULL;
+	grown = req->nrcpts < RCPTS_MAX ? realloc(req->rcpts, (req->nrcpts + 1) * sizeof(*grown))
+					: NULL;
 	if (!text || !grown) {
 		free(text);
 		req->error = EX_OSERR;
@@ -108,8 +110,8 @@ static const char *login_name(void)
 /* usage - for who called it wrongly */
 static int usage(void)
 {
-	return fail(EX_USAGE, "usage: sendmail [-C FILE] [-t] [-i] [-f SENDER] [-F NAME] [RECIPIENT...]",
-	    "");
+	return fail(EX_USAGE,
+	    "usage: sendmail [-C FILE] [-t] [-i] [-f SENDER] [-F NAME] [RECIPIENT...]", "");
 }
 
 /* take_o - historic -oX options: only -oi means something here */
@@ -187,7 +189,8 @@ static void write_plain(struct submit *s, struct dot_form *form, const char *tex
 }
 
 /* write_from - the From line that -F asks for, quoted as RFC 5322 §3.2.4 wants it */
-static void write_from(struct submit *s, struct dot_form *form, const char *name, const char *sender)
+static void write_from(
+    struct submit *s, struct dot_form *form, const char *name, const char *sender)
 {
 	char line[1024];
 	int n = snprintf(line, sizeof(line), "From: \"");
@@ -295,7 +298,8 @@ static int read_header(struct request *req, struct header *h, bool *message_ende
 	if (req->error)
 		return fail(req->error, "the list of recipients cannot be read", "");
 	if (req->nrcpts == 0)
-		return fail(EX_USAGE, "no recipient given", req->from_headers ? "in the header" : "");
+		return fail(
+		    EX_USAGE, "no recipient given", req->from_headers ? "in the header" : "");
 	return EX_OK;
 }
 

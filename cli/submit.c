@@ -35,8 +35,8 @@ static enum submit_verdict read_reply(struct submit *s)
 }
 
 /* command - one line out, one reply in */
-static enum submit_verdict command(struct submit *s, const char *verb, const char *arg,
-    const char *tail)
+static enum submit_verdict command(
+    struct submit *s, const char *verb, const char *arg, const char *tail)
 {
 	fprintf(s->out, "%s%s%s\r\n", verb, arg, tail);
 	if (fflush(s->out)) {

@@ -9,20 +9,20 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define SUBMIT_SOCKET  "submit" /* name of the socket in `runtime` */
-#define SUBMIT_WAIT_S  330      /* longer than smtpd ever takes to answer */
+#define SUBMIT_SOCKET "submit" /* name of the socket in `runtime` */
+#define SUBMIT_WAIT_S 330      /* longer than smtpd ever takes to answer */
 
 enum submit_verdict {
 	SUBMIT_OK,
 	SUBMIT_TEMPORARY, /* nobody there, or 4xx */
-	SUBMIT_NO_USER,	  /* 5xx with 5.1.x for a recipient */
-	SUBMIT_REFUSED	  /* any other 5xx */
+	SUBMIT_NO_USER,   /* 5xx with 5.1.x for a recipient */
+	SUBMIT_REFUSED    /* any other 5xx */
 };
 
 struct submit {
 	FILE *in, *out;
 	char reply[1024]; /* the last reply's last line, for people */
-	int code;	  /* its code; 0: the connection broke */
+	int code;         /* its code; 0: the connection broke */
 };
 
 /* Connects and greets. SUBMIT_OK, or SUBMIT_TEMPORARY with the reason in s->reply. */

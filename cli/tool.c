@@ -21,7 +21,8 @@ int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum
 	}
 	tool->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (tool->fd < 0 || connect(tool->fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		const char *hint = errno == EACCES ? " (these verbs are for root and the instance's own user)"
+		const char *hint =
+		    errno == EACCES ? " (these verbs are for root and the instance's own user)"
 		    : errno == ENOENT || errno == ECONNREFUSED ? " (is baton running?)"
 							       : "";
 
@@ -46,19 +47,22 @@ static int send_request(const struct tool *tool, enum msg_type type, const void 
 }
 
 /* tool_ask - one request, its answers */
-int tool_ask(struct tool *tool, enum msg_type type, const void *msg,
-    const struct chan_handlers *handlers)
+int tool_ask(
+    struct tool *tool, enum msg_type type, const void *msg, const struct chan_handlers *handlers)
 {
 	int r = send_request(tool, type, msg);
 
 	tool->done = false;
 	while (r == 0 && !tool->done)
-		r = chan_receive_once(tool->fd, ROLE_TOOL, tool->role, handlers, tool, TOOL_WAIT_MS);
+		r = chan_receive_once(
+		    tool->fd, ROLE_TOOL, tool->role, handlers, tool, TOOL_WAIT_MS);
 	if (tool->done)
 		return tool->result;
 	if (r == -EPIPE || r == -ECONNRESET)
-		fprintf(stderr, "%s closed the connection: these verbs are for root and the "
-				"instance's own user\n", role_name(tool->role));
+		fprintf(stderr,
+		    "%s closed the connection: these verbs are for root and the "
+		    "instance's own user\n",
+		    role_name(tool->role));
 	else
 		fprintf(stderr, "%s: %s\n", role_name(tool->role), strerror(-r));
 	return TOOL_FAILED;

@@ -21,8 +21,8 @@ enum {
 struct tool {
 	int fd;
 	enum role role; /* whom we speak to */
-	bool done;	/* a handler sets it at the last answer */
-	int result;	/* TOOL_OK, TOOL_FAILED */
+	bool done;      /* a handler sets it at the last answer */
+	int result;     /* TOOL_OK, TOOL_FAILED */
 	void *arg;
 };
 
@@ -36,7 +36,7 @@ int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum
  * Sends one message and hands every answer to the handlers (arg: the struct tool) until one sets
  * `done`. Returns tool->result, or TOOL_FAILED after saying what broke.
  */
-int tool_ask(struct tool *tool, enum msg_type type, const void *msg,
-    const struct chan_handlers *handlers);
+int tool_ask(
+    struct tool *tool, enum msg_type type, const void *msg, const struct chan_handlers *handlers);
 
 void tool_close(struct tool *tool);

@@ -16,8 +16,9 @@ static void print_process(const struct status_process *p, bool json)
 
 	if (json) {
 		printf("{\"process\":\"%s\",\"instance\":%u,\"pid\":%u,\"uptime\":%" PRIu64 ".%03u,"
-		       "\"restarts\":%u,\"crashes\":%u,\"state\":", role, p->instance, p->pid,
-		    p->uptime_ms / 1000, (unsigned)(p->uptime_ms % 1000), p->restarts, p->crashes);
+		       "\"restarts\":%u,\"crashes\":%u,\"state\":",
+		    role, p->instance, p->pid, p->uptime_ms / 1000, (unsigned)(p->uptime_ms % 1000),
+		    p->restarts, p->crashes);
 		json_write(stdout, p->state.data, p->state.len);
 		puts("}");
 		return;
@@ -32,8 +33,8 @@ static void print_process(const struct status_process *p, bool json)
 static void print_counter(const struct status_counter *c, bool json)
 {
 	if (json)
-		printf("{\"counter\":\"%.*s\",\"value\":%" PRIu64 "}\n", (int)c->name.len, c->name.data,
-		    c->value);
+		printf("{\"counter\":\"%.*s\",\"value\":%" PRIu64 "}\n", (int)c->name.len,
+		    c->name.data, c->value);
 	else
 		printf("%-32.*s %12" PRIu64 "\n", (int)c->name.len, c->name.data, c->value);
 }

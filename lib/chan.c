@@ -251,7 +251,8 @@ int chan_send(struct chan *chan, enum msg_type type, const void *msg)
 			log_warnx("%s/%u doesn't read: channel given up", role_name(chan->peer),
 			    chan->instance);
 			chan_enter(chan, CHAN_MUTE);
-			shutdown(chan->fd, SHUT_RDWR); /* the reader sees the end and tells the owner */
+			shutdown(
+			    chan->fd, SHUT_RDWR); /* the reader sees the end and tells the owner */
 			return -ENOBUFS;
 		}
 		p = packet_new();
@@ -388,8 +389,8 @@ static int gate_parcel(const struct gate *gate, struct parcel *parcel)
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct chan *chan = arg;
-	const struct gate gate = {chan->self, chan->peer, chan->instance, chan->handlers, chan,
-	    chan->arg};
+	const struct gate gate = {
+	    chan->self, chan->peer, chan->instance, chan->handlers, chan, chan->arg};
 
 	(void)what;
 	for (int i = 0; i < CHAN_READS_TURN && chan->state < CHAN_CLOSED; i++) {

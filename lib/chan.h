@@ -16,7 +16,7 @@
 #include "lib/msg.h"
 
 #define CHAN_BACKLOG_MAX (16u << 20) /* bytes waiting to be sent before a channel is given up */
-#define CHAN_READS_TURN  8	     /* packets read in a turn, so that one peer starves nobody */
+#define CHAN_READS_TURN  8           /* packets read in a turn, so that one peer starves nobody */
 
 struct chan;
 
@@ -49,7 +49,7 @@ void chan_free(struct chan *chan);
 int chan_send(struct chan *chan, enum msg_type type, const void *msg);
 
 /* chan_SEND(chan, smtpd_submit, .segment = s, .end = e): a typed chan_send(). */
-#define CHAN_SEND(chan, name, ...)                                                                 \
+#define CHAN_SEND(chan, name, ...) \
 	chan_send((chan), MSG_##name, &(const struct msg_##name){.unused_ = 0, __VA_ARGS__})
 
 /* Sends now what is queued, without waiting for the turn's end; what doesn't fit stays queued. */

@@ -148,8 +148,8 @@ static void ignore_signals(void)
 static void wait_config(void)
 {
 	static const struct chan_handlers first = {.on[MSG_config] = on_first_config};
-	int r = chan_receive_once(CHILD_MASTER, child->role, ROLE_MASTER, &first, NULL,
-	    CONFIG_WAIT_MS);
+	int r =
+	    chan_receive_once(CHILD_MASTER, child->role, ROLE_MASTER, &first, NULL, CONFIG_WAIT_MS);
 
 	if (r == -EPIPE)
 		_exit(EXIT_DONE); /* master is gone before we began */

@@ -10,10 +10,10 @@
  *                start) and BATON_CHROOT (the empty folder to be locked into)
  *
  * and sends CONFIG as the first message, alone in its packet (chan_flush() after it); LISTEN and
- * LINK may follow at once, they wait in the socket until the role runs its loop. child_start() does, in this order: check descriptors,
- * open the log, take CONFIG, run `prepare` (what the role must open before the chroot: DESIGN
- * §1), chroot, drop root and verify that it is gone, close the sandbox, say READY, return. The
- * caller then runs the loop. Nothing else of a role runs as root.
+ * LINK may follow at once, they wait in the socket until the role runs its loop. child_start()
+ * does, in this order: check descriptors, open the log, take CONFIG, run `prepare` (what the role
+ * must open before the chroot: DESIGN §1), chroot, drop root and verify that it is gone, close the
+ * sandbox, say READY, return. The caller then runs the loop. Nothing else of a role runs as root.
  */
 #pragma once
 
@@ -21,7 +21,13 @@
 #include "lib/conf.h"
 #include "lib/sandbox.h"
 
-enum { CHILD_LOG = 2, CHILD_MASTER = 3, CHILD_LOCK = 4, CHILD_COUNTERS = 5, CHILD_FD_FIRST_FREE = 6 };
+enum {
+	CHILD_LOG = 2,
+	CHILD_MASTER = 3,
+	CHILD_LOCK = 4,
+	CHILD_COUNTERS = 5,
+	CHILD_FD_FIRST_FREE = 6
+};
 
 enum { EXIT_DONE = 0, EXIT_USAGE = 100, EXIT_TEMPORARY = 111 };
 

@@ -12,9 +12,9 @@
 
 #include "lib/wire.h"
 
-#define ATTR_HEADER  6	 /* type u16, length u32 */
-#define ADDRESS_MAX  256 /* RFC 5321 §4.5.3.1.3, the path without its brackets */
-#define TEXT_MAX     1024
+#define ATTR_HEADER 6   /* type u16, length u32 */
+#define ADDRESS_MAX 256 /* RFC 5321 §4.5.3.1.3, the path without its brackets */
+#define TEXT_MAX    1024
 
 /* -- writing ------------------------------------------------------------------------------ */
 
@@ -98,8 +98,8 @@ static void put_number(struct envelope_writer *w, unsigned type, uint64_t value,
 }
 
 /* envelope_put_bytes - a text of the message */
-void envelope_put_bytes(struct envelope_writer *w, enum envelope_attr type, const void *data,
-    size_t len)
+void envelope_put_bytes(
+    struct envelope_writer *w, enum envelope_attr type, const void *data, size_t len)
 {
 	put_attr(w, type, data, len);
 }

@@ -17,31 +17,31 @@
 
 /* attributes of the message: never renumbered */
 enum envelope_attr {
-	ENV_SENDER = 1,	    /* reverse-path without <>; empty: null sender */
-	ENV_ARRIVAL = 2,    /* u64, ms since 1970 */
-	ENV_FLAGS = 3,	    /* u32, enum envelope_flag */
-	ENV_CLIENT = 4,	    /* address of the client as text, or "local" */
+	ENV_SENDER = 1,  /* reverse-path without <>; empty: null sender */
+	ENV_ARRIVAL = 2, /* u64, ms since 1970 */
+	ENV_FLAGS = 3,   /* u32, enum envelope_flag */
+	ENV_CLIENT = 4,  /* address of the client as text, or "local" */
 	ENV_HELO = 5,
-	ENV_LISTENER = 6,   /* its name in the configuration */
-	ENV_USER = 7,	    /* authenticated user or login name */
-	ENV_UID = 8,	    /* u32, of a local submission */
+	ENV_LISTENER = 6, /* its name in the configuration */
+	ENV_USER = 7,     /* authenticated user or login name */
+	ENV_UID = 8,      /* u32, of a local submission */
 	ENV_MESSAGE_ID = 9,
 	ENV_CLASS = 10,
-	ENV_ENVID = 11,	    /* RFC 3461, as xtext stood for */
-	ENV_RET = 12,	    /* u8: 1 FULL, 2 HDRS */
-	ENV_RCPT = 20,	    /* a recipient: list of the attributes below */
+	ENV_ENVID = 11, /* RFC 3461, as xtext stood for */
+	ENV_RET = 12,   /* u8: 1 FULL, 2 HDRS */
+	ENV_RCPT = 20,  /* a recipient: list of the attributes below */
 };
 
 enum envelope_rcpt_attr {
-	RCPT_ADDRESS = 1,   /* forward-path without <> and source route */
-	RCPT_SENDER = 2,    /* its own reverse-path (owner-) */
-	RCPT_NOTIFY = 3,    /* u8: 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
+	RCPT_ADDRESS = 1, /* forward-path without <> and source route */
+	RCPT_SENDER = 2,  /* its own reverse-path (owner-) */
+	RCPT_NOTIFY = 3,  /* u8: 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
 	RCPT_ORCPT = 4,
-	RCPT_PARENT = 5,    /* u32: number of the recipient it was expanded from */
+	RCPT_PARENT = 5, /* u32: number of the recipient it was expanded from */
 };
 
 enum envelope_flag {
-	ENVF_8BIT = 1,	    /* body has octets above 127 */
+	ENVF_8BIT = 1,      /* body has octets above 127 */
 	ENVF_SMTPUTF8 = 2,  /* MAIL said SMTPUTF8 */
 	ENVF_BODY_8BIT = 4, /* MAIL said BODY=8BITMIME */
 	ENVF_NOTICE = 8,    /* one of our own notices: never bounced */
@@ -52,8 +52,8 @@ struct envelope {
 	uint64_t arrival_ms;
 	uint32_t flags;
 	struct msg_bytes client, helo, listener, user, message_id, class_name, envid;
-	uint32_t uid;	 /* UINT32_MAX: none */
-	uint8_t ret;	 /* 0: not said */
+	uint32_t uid;    /* UINT32_MAX: none */
+	uint8_t ret;     /* 0: not said */
 	uint32_t nrcpts; /* recipients in the list */
 };
 
@@ -61,8 +61,8 @@ struct envelope_rcpt {
 	struct msg_bytes address;
 	struct msg_bytes sender; /* data == NULL: the message's */
 	struct msg_bytes orcpt;
-	uint8_t notify;		 /* 0: not said */
-	uint32_t parent;	 /* UINT32_MAX: none */
+	uint8_t notify;  /* 0: not said */
+	uint32_t parent; /* UINT32_MAX: none */
 };
 
 /* -- writing: into a growing buffer, in any order, recipients one by one */
@@ -77,8 +77,8 @@ void envelope_writer_init(struct envelope_writer *w, size_t max);
 void envelope_writer_free(struct envelope_writer *w);
 /* Empties it for the next message; keeps the memory. */
 void envelope_writer_reset(struct envelope_writer *w);
-void envelope_put_bytes(struct envelope_writer *w, enum envelope_attr type, const void *data,
-    size_t len);
+void envelope_put_bytes(
+    struct envelope_writer *w, enum envelope_attr type, const void *data, size_t len);
 void envelope_put_u64(struct envelope_writer *w, enum envelope_attr type, uint64_t value);
 void envelope_put_u32(struct envelope_writer *w, enum envelope_attr type, uint32_t value);
 void envelope_put_u8(struct envelope_writer *w, enum envelope_attr type, uint8_t value);

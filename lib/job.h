@@ -11,24 +11,29 @@
 #define JOB_TEXT_MAX 512 /* bytes kept of a peer's reply */
 
 enum job_kind {
-	JOB_MAIL = 0,	/* a transaction with a next hop */
+	JOB_MAIL = 0,   /* a transaction with a next hop */
 	JOB_NOTICE = 1, /* compose a bounce for these outcomes and hand it to smtpd */
-	JOB_LOCAL = 2,	/* delivery into one mailbox */
+	JOB_LOCAL = 2,  /* delivery into one mailbox */
 	JOB_DISCARD = 3 /* drop it; says sent */
 };
 
 /* how a connection carries its jobs */
-enum transport { TRANSPORT_SMTP = 0, TRANSPORT_LMTP = 1, TRANSPORT_LOCAL = 2, TRANSPORT_NOTICE = 3,
-	TRANSPORT_DISCARD = 4 };
+enum transport {
+	TRANSPORT_SMTP = 0,
+	TRANSPORT_LMTP = 1,
+	TRANSPORT_LOCAL = 2,
+	TRANSPORT_NOTICE = 3,
+	TRANSPORT_DISCARD = 4
+};
 
 /* the end of one recipient of one job */
 enum outcome {
-	OUT_SENT = 0,	   /* the next hop took responsibility */
+	OUT_SENT = 0,      /* the next hop took responsibility */
 	OUT_DEFERRED = 1,  /* 4xx or lost: an attempt was made, try again later */
-	OUT_FAILED = 2,	   /* 5xx: return to sender */
+	OUT_FAILED = 2,    /* 5xx: return to sender */
 	OUT_NOT_TRIED = 3, /* came back untouched: no attempt, no back-off */
 	OUT_TOO_MANY = 4,  /* 452 4.5.3: the rest may follow at once */
-	OUT_DAMAGED = 5	   /* the record can't be sent (bad bytes on disk): set aside */
+	OUT_DAMAGED = 5    /* the record can't be sent (bad bytes on disk): set aside */
 };
 
 /* why a connection did not come to be, or ended */
@@ -37,12 +42,12 @@ enum open_verdict {
 	OPEN_UNREACHABLE = 1, /* connect failed or timed out, no host has an address */
 	OPEN_REFUSED = 2,     /* 5xx to greeting, EHLO, STARTTLS, AUTH, 530: it refuses us */
 	OPEN_THROTTLED = 3,   /* 421 or 4xx before a transaction */
-	OPEN_DNS = 4,	      /* look-up failed for now */
+	OPEN_DNS = 4,         /* look-up failed for now */
 	OPEN_NO_DOMAIN = 5,   /* the domain doesn't exist: its recipients bounce (5.1.2) */
 	OPEN_NULL_MX = 6,     /* RFC 7505: its recipients bounce (5.1.10) */
-	OPEN_TLS = 7,	      /* TLS required and not to be had, or the certificate doesn't match */
-	OPEN_LOST = 8,	      /* broke down while in use */
-	OPEN_IDLE = 9,	      /* closed in peace: idle, told to, or its last message carried */
+	OPEN_TLS = 7,         /* TLS required and not to be had, or the certificate doesn't match */
+	OPEN_LOST = 8,        /* broke down while in use */
+	OPEN_IDLE = 9,        /* closed in peace: idle, told to, or its last message carried */
 	OPEN_LOCAL_LIMIT = 10 /* our own limit (descriptors, memory): not the site's fault */
 };
 
@@ -59,8 +64,8 @@ struct job_rcpt {
 
 struct job_result {
 	uint32_t number;
-	uint8_t outcome;	       /* enum outcome */
-	uint16_t code;		       /* reply code, 0: none */
+	uint8_t outcome;               /* enum outcome */
+	uint16_t code;                 /* reply code, 0: none */
 	struct msg_bytes status, text; /* enhanced status "5.1.1", the peer's words */
 };
 

@@ -108,7 +108,8 @@ void loop_stop(int code)
 	exit_code = code;
 }
 
-/* loop_ms - the time of this turn: read when first asked for, as libevent has no hook after its wait */
+/* loop_ms - the time of this turn: read when first asked for, as libevent has no hook after its
+ * wait */
 uint64_t loop_ms(void)
 {
 	if (!time_known)

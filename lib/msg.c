@@ -61,19 +61,19 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-#define U8(f)	 wire_put_u8(w, m->f);
-#define U16(f)	 wire_put_u16(w, m->f);
-#define U32(f)	 wire_put_u32(w, m->f);
-#define U64(f)	 wire_put_u64(w, m->f);
-#define STR(f)	 put_str(w, m->f);
+#define U8(f)    wire_put_u8(w, m->f);
+#define U16(f)   wire_put_u16(w, m->f);
+#define U32(f)   wire_put_u32(w, m->f);
+#define U64(f)   wire_put_u64(w, m->f);
+#define STR(f)   put_str(w, m->f);
 #define BYTES(f) wire_put_bytes(w, m->f.data, m->f.len);
-#define FD(f)	 fds[(*n)++] = m->f;
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
-	static void put_##name(struct wire_out *w, const void *msg, int *fds, unsigned *n)         \
-	{                                                                                          \
-		const struct msg_##name *m = msg;                                                  \
-		(void)m, (void)w, (void)fds, (void)n;                                              \
-		fields                                                                             \
+#define FD(f)    fds[(*n)++] = m->f;
+#define MSG(number, name, kind, senders, receivers, max, fields)                           \
+	static void put_##name(struct wire_out *w, const void *msg, int *fds, unsigned *n) \
+	{                                                                                  \
+		const struct msg_##name *m = msg;                                          \
+		(void)m, (void)w, (void)fds, (void)n;                                      \
+		fields                                                                     \
 	}
 #include "lib/msg.def"
 #undef MSG
@@ -85,20 +85,20 @@ static void close_fd(int *fd)
 #undef BYTES
 #undef FD
 
-#define U8(f)	 m->f = wire_get_u8(w);
-#define U16(f)	 m->f = wire_get_u16(w);
-#define U32(f)	 m->f = wire_get_u32(w);
-#define U64(f)	 m->f = wire_get_u64(w);
-#define STR(f)	 m->f = get_str(w);
+#define U8(f)    m->f = wire_get_u8(w);
+#define U16(f)   m->f = wire_get_u16(w);
+#define U32(f)   m->f = wire_get_u32(w);
+#define U64(f)   m->f = wire_get_u64(w);
+#define STR(f)   m->f = get_str(w);
 #define BYTES(f) m->f = get_bytes(w);
-#define FD(f)	 m->f = fds[(*n)++];
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
-	static void get_##name(struct wire_in *w, void *msg, const int *fds, unsigned *n)          \
-	{                                                                                          \
-		struct msg_##name *m = msg;                                                        \
-		(void)m, (void)w, (void)fds, (void)n;                                              \
-		m->unused_ = 0;                                                                    \
-		fields                                                                             \
+#define FD(f)    m->f = fds[(*n)++];
+#define MSG(number, name, kind, senders, receivers, max, fields)                          \
+	static void get_##name(struct wire_in *w, void *msg, const int *fds, unsigned *n) \
+	{                                                                                 \
+		struct msg_##name *m = msg;                                               \
+		(void)m, (void)w, (void)fds, (void)n;                                     \
+		m->unused_ = 0;                                                           \
+		fields                                                                    \
 	}
 #include "lib/msg.def"
 #undef MSG
@@ -117,21 +117,21 @@ static void close_fd(int *fd)
 #define STR(f)
 #define BYTES(f)
 #define FD(f) close_fd(&m->f);
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
-	static void close_##name(void *msg)                                                        \
-	{                                                                                          \
-		struct msg_##name *m = msg;                                                        \
-		(void)m;                                                                           \
-		fields                                                                             \
+#define MSG(number, name, kind, senders, receivers, max, fields) \
+	static void close_##name(void *msg)                      \
+	{                                                        \
+		struct msg_##name *m = msg;                      \
+		(void)m;                                         \
+		fields                                           \
 	}
 #include "lib/msg.def"
 #undef MSG
 #undef FD
 
-#define FD(f)	+1
+#define FD(f)   +1
 #define R(role) | ROLE_BIT(ROLE_##role)
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
-	[number] = {#name, put_##name, get_##name, close_##name, max, 0 senders, 0 receivers,      \
+#define MSG(number, name, kind, senders, receivers, max, fields)                              \
+	[number] = {#name, put_##name, get_##name, close_##name, max, 0 senders, 0 receivers, \
 	    MSG_##kind, 0 fields},
 static const struct row rows[MSG_TYPES] = {
 #include "lib/msg.def"
@@ -141,11 +141,11 @@ static const struct row rows[MSG_TYPES] = {
 
 /* What the rows promise each other is held at compile time. */
 #define FD(f) +1
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
-	_Static_assert((number) > 0 && (number) < 1024, #name ": number");                         \
-	_Static_assert(MSG_##kind != MSG_REQUEST || (number) % 2 == 0, #name ": requests even");   \
-	_Static_assert(MSG_##kind != MSG_REPLY || (number) % 2 == 1, #name ": replies odd");       \
-	_Static_assert((max) + MSG_HEADER <= MSG_PACKET_MAX, #name ": fits a packet");             \
+#define MSG(number, name, kind, senders, receivers, max, fields)                                 \
+	_Static_assert((number) > 0 && (number) < 1024, #name ": number");                       \
+	_Static_assert(MSG_##kind != MSG_REQUEST || (number) % 2 == 0, #name ": requests even"); \
+	_Static_assert(MSG_##kind != MSG_REPLY || (number) % 2 == 1, #name ": replies odd");     \
+	_Static_assert((max) + MSG_HEADER <= MSG_PACKET_MAX, #name ": fits a packet");           \
 	_Static_assert((0 fields) <= MSG_FDS_MAX, #name ": descriptors");
 #include "lib/msg.def"
 #undef MSG
@@ -163,7 +163,8 @@ struct msg_bytes msg_str(const char *text)
 	return (struct msg_bytes){text, (uint32_t)strlen(text)};
 }
 
-/* msg_bytes - a message's view of len bytes; what no message can carry becomes a length it refuses */
+/* msg_bytes - a message's view of len bytes; what no message can carry becomes a length it refuses
+ */
 struct msg_bytes msg_bytes(const void *data, size_t len)
 {
 	return (struct msg_bytes){data, len > UINT32_MAX ? UINT32_MAX : (uint32_t)len};
@@ -186,8 +187,8 @@ bool msg_allowed(unsigned type, enum role sender, enum role receiver)
 }
 
 /* msg_encode - header and fields */
-int msg_encode(unsigned type, const void *msg, unsigned char *out, size_t size, int *fds,
-    unsigned *nfds)
+int msg_encode(
+    unsigned type, const void *msg, unsigned char *out, size_t size, int *fds, unsigned *nfds)
 {
 	const struct row *row = row_of(type);
 	struct wire_out w;

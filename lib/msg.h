@@ -72,7 +72,12 @@ enum listen_kind { LISTEN_SMTP = 0, LISTEN_SUBMIT = 1, LISTEN_TOOL = 2, LISTEN_M
 /* kinds of sockets that LINK carries: a channel of messages, or a stream that speaks SMTP */
 enum link_kind { LINK_CHANNEL = 0, LINK_SMTP = 1 };
 /* verdicts of keeper_recipient_is and keeper_expand_is */
-enum keeper_verdict { KEEPER_MAILBOX = 0, KEEPER_ALIAS = 1, KEEPER_UNKNOWN = 2, KEEPER_TEMPFAIL = 3 };
+enum keeper_verdict {
+	KEEPER_MAILBOX = 0,
+	KEEPER_ALIAS = 1,
+	KEEPER_UNKNOWN = 2,
+	KEEPER_TEMPFAIL = 3
+};
 enum control_verb { CONTROL_STATUS = 0, CONTROL_RELOAD = 1 };
 
 /* Makes a msg_bytes of a C string or of a pointer and length. */

@@ -18,9 +18,9 @@
 
 #include "lib/wire.h"
 
-#define MAGIC	 0x4261746f6e2d3031ull /* "Baton-01": the format's name and version */
+#define MAGIC    0x4261746f6e2d3031ull /* "Baton-01": the format's name and version */
 #define END_MARK 0x9d0d0aa5656e6421ull
-#define SUM_AT	 (RECORD_HEADER - 8)
+#define SUM_AT   (RECORD_HEADER - 8)
 
 struct record_sum {
 	XXH3_state_t state;
@@ -51,8 +51,8 @@ uint64_t record_late_at(const struct record *rec)
 }
 
 /* header_sum - over the header's fields and the envelope, seeded with the nonce */
-static uint64_t header_sum(const unsigned char *header, const void *envelope, size_t len,
-    uint64_t nonce)
+static uint64_t header_sum(
+    const unsigned char *header, const void *envelope, size_t len, uint64_t nonce)
 {
 	/* Two one-shot sums, the first seeding the second: no state of half a KiB to set up. */
 	uint64_t seed = XXH3_64bits_withSeed(header, SUM_AT, nonce);
@@ -61,8 +61,8 @@ static uint64_t header_sum(const unsigned char *header, const void *envelope, si
 }
 
 /* record_put_header - fields, then their sum */
-void record_put_header(const struct record *rec, const void *envelope,
-    unsigned char out[RECORD_HEADER])
+void record_put_header(
+    const struct record *rec, const void *envelope, unsigned char out[RECORD_HEADER])
 {
 	struct wire_out w;
 
@@ -82,8 +82,8 @@ void record_put_header(const struct record *rec, const void *envelope,
 }
 
 /* record_get_header - only what is of this segment's life, and within limits */
-int record_get_header(const unsigned char *in, size_t len, const struct record_place *place,
-    struct record *rec)
+int record_get_header(
+    const unsigned char *in, size_t len, const struct record_place *place, struct record *rec)
 {
 	struct wire_in w;
 
@@ -119,8 +119,8 @@ static uint64_t stored_sum(const unsigned char *header)
 }
 
 /* record_check_envelope - header and envelope belong together */
-int record_check_envelope(const unsigned char *header, const void *envelope, size_t len,
-    const struct record *rec)
+int record_check_envelope(
+    const unsigned char *header, const void *envelope, size_t len, const struct record *rec)
 {
 	if (len != rec->envelope_len ||
 	    header_sum(header, envelope, len, rec->place.nonce) != stored_sum(header))
@@ -195,8 +195,8 @@ static int read_all(int fd, unsigned char *buf, size_t len, uint64_t at)
 }
 
 /* sum_file - feed `len` bytes of the file from `at` to the sum */
-static int sum_file(int fd, struct record_sum *sum, uint64_t at, uint64_t len, unsigned char *buf,
-    size_t size)
+static int sum_file(
+    int fd, struct record_sum *sum, uint64_t at, uint64_t len, unsigned char *buf, size_t size)
 {
 	while (len > 0) {
 		size_t n = len < size ? (size_t)len : size;
@@ -212,8 +212,8 @@ static int sum_file(int fd, struct record_sum *sum, uint64_t at, uint64_t len, u
 }
 
 /* check_envelope_file - the envelope by its own buffer when it is larger than the scratch */
-static int check_envelope_file(int fd, const unsigned char *header, const struct record *rec,
-    unsigned char *buf, size_t size)
+static int check_envelope_file(
+    int fd, const unsigned char *header, const struct record *rec, unsigned char *buf, size_t size)
 {
 	unsigned char *env = rec->envelope_len <= size ? buf : malloc(rec->envelope_len);
 	int r;
@@ -229,8 +229,8 @@ static int check_envelope_file(int fd, const unsigned char *header, const struct
 }
 
 /* check_body_file - body, late headers and trailer */
-static int check_body_file(int fd, const unsigned char *header, const struct record *rec,
-    unsigned char *buf, size_t size)
+static int check_body_file(
+    int fd, const unsigned char *header, const struct record *rec, unsigned char *buf, size_t size)
 {
 	struct record_sum *sum = record_sum_new(rec->place.nonce);
 	unsigned char want[RECORD_TRAILER];
@@ -251,8 +251,8 @@ out:
 }
 
 /* record_check - one whole record, as a scan finds it */
-int record_check(int fd, const struct record_place *place, unsigned char *buf, size_t size,
-    struct record *rec)
+int record_check(
+    int fd, const struct record_place *place, unsigned char *buf, size_t size, struct record *rec)
 {
 	unsigned char header[RECORD_HEADER];
 	int r = read_all(fd, header, sizeof(header), place->offset);

@@ -28,13 +28,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECORD_HEADER	    112
-#define RECORD_TRAILER	    16
-#define RECORD_ENVELOPE_MAX (1u << 20)	/* 1,000 recipients and their attributes fit several times */
-#define RECORD_BODY_MAX	    (1ull << 40)
-#define RECORD_LATE_MAX	    (1u << 16)
-#define SEGMENT_SIZE	    (64ull << 20) /* where a shared segment ends */
-#define SEGMENT_IDS	    (1u << 18)	  /* queue IDs that come with a shared segment */
+#define RECORD_HEADER       112
+#define RECORD_TRAILER      16
+#define RECORD_ENVELOPE_MAX (1u << 20) /* 1,000 recipients and their attributes fit several times \
+					*/
+#define RECORD_BODY_MAX (1ull << 40)
+#define RECORD_LATE_MAX (1u << 16)
+#define SEGMENT_SIZE    (64ull << 20) /* where a shared segment ends */
+#define SEGMENT_IDS     (1u << 18)    /* queue IDs that come with a shared segment */
 
 /* shared: many gathered records; single: one large message that streams in */
 enum segment_kind { SEGMENT_SHARED = 0, SEGMENT_SINGLE = 1 };
@@ -65,20 +66,20 @@ uint64_t record_body_at(const struct record *rec);
 uint64_t record_late_at(const struct record *rec);
 
 /* Writes the header for rec and its envelope (rec->envelope_len bytes) into out. */
-void record_put_header(const struct record *rec, const void *envelope,
-    unsigned char out[RECORD_HEADER]);
+void record_put_header(
+    const struct record *rec, const void *envelope, unsigned char out[RECORD_HEADER]);
 
 /*
  * Reads the header that lies at `place`. Returns 0; -ENOENT when no header of this segment's life
  * is here (the end of a scan); -EBADMSG when it claims to be one but lengths are out of range.
  * The checksum isn't looked at: that needs the envelope, see record_check_envelope().
  */
-int record_get_header(const unsigned char *in, size_t len, const struct record_place *place,
-    struct record *rec);
+int record_get_header(
+    const unsigned char *in, size_t len, const struct record_place *place, struct record *rec);
 
 /* Whether header and envelope belong together: 0 or -EBADMSG. `header` is the raw header. */
-int record_check_envelope(const unsigned char *header, const void *envelope, size_t len,
-    const struct record *rec);
+int record_check_envelope(
+    const unsigned char *header, const void *envelope, size_t len, const struct record *rec);
 
 /* The running checksum over a record from its header on; an opaque XXH3 state. */
 struct record_sum;
@@ -99,5 +100,5 @@ void record_put_trailer(const struct record *rec, const unsigned char header[REC
  * 64 KiB. Returns 0 and fills rec; -ENOENT at the end of the segment (no valid header here);
  * -EBADMSG for a record that is torn or rotten; -EIO and other errors of pread().
  */
-int record_check(int fd, const struct record_place *place, unsigned char *buf, size_t size,
-    struct record *rec);
+int record_check(
+    int fd, const struct record_place *place, unsigned char *buf, size_t size, struct record *rec);

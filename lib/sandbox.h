@@ -2,8 +2,9 @@
 /*
  * What a role may ask of the kernel once it runs (DESIGN §1). One profile per role, each a list
  * of system calls with conditions on arguments. What isn't listed fails with EPERM, so that an
- * unforeseen call of a library is survivable and visible in the role's log; execve, ptrace, process_vm_*,
- * mount, bpf and their like kill the process. Profiles are closed once, never opened again.
+ * unforeseen call of a library is survivable and visible in the role's log; execve, ptrace,
+ * process_vm_*, mount, bpf and their like kill the process. Profiles are closed once, never opened
+ * again.
  *
  * A refused call is counted (C_sandbox_refused) and logged once per number, through SIGSYS: a
  * thread that blocks signals must leave SIGSYS unblocked, or a refused call ends the process.

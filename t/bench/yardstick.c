@@ -19,9 +19,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define IN_MAX	  (1 << 20)
+#define IN_MAX    (1 << 20)
 #define OVER_MAX  (64 << 20)
-#define HOPS	  20
+#define HOPS      20
 #define BATCH_MAX 1024
 
 enum kind { LISTEN, CLIENT, HOP };
@@ -35,7 +35,7 @@ struct msg {
 
 struct peer {
 	enum kind kind;
-	enum state state;  /* of a hop; BODY: also of a client behind DATA */
+	enum state state; /* of a hop; BODY: also of a client behind DATA */
 	int fd;
 	struct msg *msg;   /* a hop's, on the wire */
 	struct peer *next; /* a client whose message is in the batch */
@@ -129,7 +129,8 @@ static void client_input(struct peer *c)
 {
 	while (c->len > 0) {
 		bool body = c->state == BODY;
-		char *end = body ? memmem(c->in, c->len, "\r\n.\r\n", 5) : memchr(c->in, '\n', c->len);
+		char *end =
+		    body ? memmem(c->in, c->len, "\r\n.\r\n", 5) : memchr(c->in, '\n', c->len);
 		if (!end)
 			return;
 		if (body) {

@@ -50,7 +50,8 @@ static void test_lists(void **state)
 
 static void test_lists_without_an_end(void **state)
 {
-	static const char *const rows[] = {"a@b (never closed", "\"open a@b", "<a@b", "<\"a@b>", "(\\)"};
+	static const char *const rows[] = {
+	    "a@b (never closed", "\"open a@b", "<a@b", "<\"a@b>", "(\\)"};
 	char said[1000] = "";
 
 	(void)state;

@@ -45,10 +45,10 @@ static void on_closed(struct chan *chan, void *arg)
 	seen.closed++;
 }
 
-static const struct chan_handlers qmgr_side = {.on = {[MSG_smtpd_submit] = on_submit},
-    .closed = on_closed};
-static const struct chan_handlers smtpd_side = {.on = {[MSG_qmgr_segment] = on_segment},
-    .closed = on_closed};
+static const struct chan_handlers qmgr_side = {
+    .on = {[MSG_smtpd_submit] = on_submit}, .closed = on_closed};
+static const struct chan_handlers smtpd_side = {
+    .on = {[MSG_qmgr_segment] = on_segment}, .closed = on_closed};
 
 /* Two channels that face each other, or one channel and a bare socket. */
 static void pair(struct chan **smtpd, struct chan **qmgr, int *bare)
@@ -57,7 +57,8 @@ static void pair(struct chan **smtpd, struct chan **qmgr, int *bare)
 
 	memset(&seen, 0, sizeof(seen));
 	seen.kept_fd = -1;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
 	*qmgr = chan_new(fds[0], ROLE_QMGR, ROLE_SMTPD, 1, &qmgr_side, NULL);
 	assert_non_null(*qmgr);
 	if (bare)
@@ -179,8 +180,8 @@ static void test_everything_sent_before_death_is_handled(void **state)
 		CHAN_SEND(qmgr, qmgr_taken, .segment = 1, .end = i);
 	chan_flush(qmgr);
 	for (unsigned i = 1; i <= 20; i++) {
-		n = msg_encode(MSG_smtpd_submit,
-		    &(struct msg_smtpd_submit){.segment = 1, .end = i}, buf, sizeof(buf), fds, &nfds);
+		n = msg_encode(MSG_smtpd_submit, &(struct msg_smtpd_submit){.segment = 1, .end = i},
+		    buf, sizeof(buf), fds, &nfds);
 		assert_int_equal(send(bare, buf, (size_t)n, 0), n);
 	}
 	close(bare);
@@ -238,7 +239,8 @@ static void test_the_gate(void **state)
 		assert_int_equal(send(bare, bad[i].bytes, bad[i].len, 0), bad[i].len);
 		turns(2);
 		if (seen.closed != 1 || seen.submits != 0)
-			fail_msg("%s: closed %u, handled %u", bad[i].what, seen.closed, seen.submits);
+			fail_msg(
+			    "%s: closed %u, handled %u", bad[i].what, seen.closed, seen.submits);
 		close(bare);
 		chan_free(qmgr);
 		turns(1);
@@ -256,7 +258,9 @@ static void test_uninvited_descriptors_are_closed(void **state)
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = {0};
 	struct iovec iov = {buf, 0};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+	struct msghdr mh = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.room,
 	    .msg_controllen = sizeof(control.room)};
 
 	(void)state;

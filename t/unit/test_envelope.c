@@ -13,7 +13,8 @@
 /* put_rcpt - a recipient with nothing but its address */
 static void put_rcpt(struct envelope_writer *w, const char *address)
 {
-	envelope_put_rcpt(w, &(struct envelope_rcpt){.address = msg_str(address), .parent = UINT32_MAX});
+	envelope_put_rcpt(
+	    w, &(struct envelope_rcpt){.address = msg_str(address), .parent = UINT32_MAX});
 }
 
 /* put_minimum - what every message has */
@@ -44,8 +45,10 @@ static void test_there_and_back(void **state)
 	put_rcpt(&w, "b@example.org");
 	envelope_put_bytes(&w, ENV_CLIENT, "127.0.0.1", 9);
 	envelope_put_rcpt(&w, &(struct envelope_rcpt){.address = msg_str("c@example.org"),
-	    .sender = msg_str("owner-list@example.org"), .notify = 4, .orcpt = msg_str("rfc822;c"),
-	    .parent = 0});
+				  .sender = msg_str("owner-list@example.org"),
+				  .notify = 4,
+				  .orcpt = msg_str("rfc822;c"),
+				  .parent = 0});
 	assert_int_equal(w.error, 0);
 	assert_int_equal(read_back(&w, &env), 0);
 	assert_int_equal(env.arrival_ms, 1700000000123ull);

@@ -40,10 +40,11 @@ static void test_where_it_ends(void **state)
 		bool ended, message_ended;
 	} rows[] = {
 	    {"Subject: x\n\nbody\n", "Subject: x\n", "", "body\n", true, false},
-	    {"Subject: x\n folded\nTo: y\n\nb", "Subject: x\n folded\nTo: y\n", "", "b", true, false},
+	    {"Subject: x\n folded\nTo: y\n\nb", "Subject: x\n folded\nTo: y\n", "", "b", true,
+		false},
 	    {"hello\nworld\n", "", "hello\n", "world\n", false, false},
-	    {"Subject: x\nno field here\nbody\n", "Subject: x\n", "no field here\n", "body\n", false,
-	        false},
+	    {"Subject: x\nno field here\nbody\n", "Subject: x\n", "no field here\n", "body\n",
+		false, false},
 	    {"From someone Mon Jan 1\nSubject: x\n\nb", "Subject: x\n", "", "b", true, false},
 	    {"\nbody\n", "", "", "body\n", true, false},
 	    {"", "", "", "", false, true},
@@ -79,7 +80,8 @@ static void test_fields(void **state)
 
 	(void)state;
 	assert_int_equal(read_text(&h, "To: a,\n b\nBcc: c\n d\nX: y\nbcc : e\nFROM: f\n\n", false,
-	    &ended, rest), 0);
+			     &ended, rest),
+	    0);
 	assert_true(h.has_from);
 	header_each(&h, "to", note, said);
 	header_each(&h, "Bcc", note, said);

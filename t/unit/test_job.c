@@ -12,11 +12,19 @@
 static void test_recipients_and_results(void **state)
 {
 	unsigned char buf[4096];
-	struct job_rcpt rcpt = {.number = 3, .address = msg_str("a@b"), .notify = 7,
-	    .outcome = OUT_FAILED, .code = 550, .status = msg_str("5.1.1"), .text = msg_str("no"),
+	struct job_rcpt rcpt = {.number = 3,
+	    .address = msg_str("a@b"),
+	    .notify = 7,
+	    .outcome = OUT_FAILED,
+	    .code = 550,
+	    .status = msg_str("5.1.1"),
+	    .text = msg_str("no"),
 	    .host = msg_str("mx")};
-	struct job_result result = {.number = 4, .outcome = OUT_DEFERRED, .code = 451,
-	    .status = msg_str("4.3.0"), .text = msg_str("later")};
+	struct job_result result = {.number = 4,
+	    .outcome = OUT_DEFERRED,
+	    .code = 451,
+	    .status = msg_str("4.3.0"),
+	    .text = msg_str("later")};
 	struct job_list list;
 	struct job_rcpt r = {0};
 	struct job_result s = {0};
@@ -78,7 +86,8 @@ static void test_a_peers_words_are_cut(void **state)
 	(void)state;
 	memset(words, 'x', sizeof(words));
 	job_list_init(&list, buf, sizeof(buf));
-	assert_int_equal(job_put_result(&list, &(struct job_result){.text = msg_bytes(words, 2000)}), 0);
+	assert_int_equal(
+	    job_put_result(&list, &(struct job_result){.text = msg_bytes(words, 2000)}), 0);
 	assert_int_equal(job_next_result(job_list_bytes(&list), &pos, &s), 1);
 	assert_int_equal(s.text.len, JOB_TEXT_MAX);
 }

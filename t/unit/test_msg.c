@@ -23,19 +23,19 @@ struct sample {
 
 /* Fill functions: every field a value of its own. */
 static uint64_t next_value;
-#define U8(f)	 m->f = (uint8_t)++next_value;
-#define U16(f)	 m->f = (uint16_t)(0x1100 + ++next_value);
-#define U32(f)	 m->f = (uint32_t)(0x11220000 + ++next_value);
-#define U64(f)	 m->f = 0x1122334455660000ull + ++next_value;
-#define STR(f)	 m->f = msg_str("text " #f);
+#define U8(f)    m->f = (uint8_t)++next_value;
+#define U16(f)   m->f = (uint16_t)(0x1100 + ++next_value);
+#define U32(f)   m->f = (uint32_t)(0x11220000 + ++next_value);
+#define U64(f)   m->f = 0x1122334455660000ull + ++next_value;
+#define STR(f)   m->f = msg_str("text " #f);
 #define BYTES(f) m->f = msg_bytes("bytes\0" #f, sizeof("bytes\0" #f));
-#define FD(f)	 m->f = 0;
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
-	static void fill_##name(union msg_any *any)                                                \
-	{                                                                                          \
-		struct msg_##name *m = &any->name;                                                 \
-		(void)m;                                                                           \
-		fields                                                                             \
+#define FD(f)    m->f = 0;
+#define MSG(number, name, kind, senders, receivers, max, fields) \
+	static void fill_##name(union msg_any *any)              \
+	{                                                        \
+		struct msg_##name *m = &any->name;               \
+		(void)m;                                         \
+		fields                                           \
 	}
 #include "lib/msg.def"
 #undef MSG
@@ -53,26 +53,26 @@ static void same_bytes(struct msg_bytes a, struct msg_bytes b)
 	assert_memory_equal(a.data, b.data, a.len);
 }
 
-#define U8(f)	 assert_int_equal(x->f, y->f);
-#define U16(f)	 assert_int_equal(x->f, y->f);
-#define U32(f)	 assert_int_equal(x->f, y->f);
-#define U64(f)	 assert_int_equal(x->f, y->f);
-#define STR(f)	 same_bytes(x->f, y->f);
+#define U8(f)    assert_int_equal(x->f, y->f);
+#define U16(f)   assert_int_equal(x->f, y->f);
+#define U32(f)   assert_int_equal(x->f, y->f);
+#define U64(f)   assert_int_equal(x->f, y->f);
+#define STR(f)   same_bytes(x->f, y->f);
 #define BYTES(f) same_bytes(x->f, y->f);
-#define FD(f)	 assert_int_equal(x->f, y->f);
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
-	static void same_##name(const union msg_any *a, const union msg_any *b)                    \
-	{                                                                                          \
-		const struct msg_##name *x = &a->name, *y = &b->name;                              \
-		(void)x, (void)y;                                                                  \
-		fields                                                                             \
+#define FD(f)    assert_int_equal(x->f, y->f);
+#define MSG(number, name, kind, senders, receivers, max, fields)                \
+	static void same_##name(const union msg_any *a, const union msg_any *b) \
+	{                                                                       \
+		const struct msg_##name *x = &a->name, *y = &b->name;           \
+		(void)x, (void)y;                                               \
+		fields                                                          \
 	}
 #include "lib/msg.def"
 #undef MSG
 #undef FD
 
 #define R(role) | ROLE_BIT(ROLE_##role)
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
+#define MSG(number, name, kind, senders, receivers, max, fields) \
 	{number, #name, 0 senders, 0 receivers, fill_##name, same_##name},
 static const struct sample samples[] = {
 #include "lib/msg.def"
@@ -123,13 +123,16 @@ static void test_every_wrong_length(void **state)
 		size_t body = (size_t)encode(&samples[i], &msg, &nfds) - MSG_HEADER;
 
 		for (size_t len = 0; len < body; len++)
-			assert_int_equal(msg_decode(samples[i].type, packet + MSG_HEADER, len, fds,
-			    nfds, &msg), -EBADMSG);
+			assert_int_equal(
+			    msg_decode(samples[i].type, packet + MSG_HEADER, len, fds, nfds, &msg),
+			    -EBADMSG);
 		packet[MSG_HEADER + body] = 0;
-		assert_int_equal(msg_decode(samples[i].type, packet + MSG_HEADER, body + 1, fds, nfds,
-		    &msg), -EBADMSG);
-		assert_int_equal(msg_decode(samples[i].type, packet + MSG_HEADER, body, fds, nfds + 1,
-		    &msg), -EBADMSG);
+		assert_int_equal(
+		    msg_decode(samples[i].type, packet + MSG_HEADER, body + 1, fds, nfds, &msg),
+		    -EBADMSG);
+		assert_int_equal(
+		    msg_decode(samples[i].type, packet + MSG_HEADER, body, fds, nfds + 1, &msg),
+		    -EBADMSG);
 	}
 }
 
@@ -154,14 +157,15 @@ static void test_text_with_nul(void **state)
 	unsigned nfds;
 
 	(void)state;
-	assert_int_equal(msg_encode(MSG_keeper_recipient, &msg, packet, sizeof(packet), fds, &nfds),
-	    -EINVAL);
+	assert_int_equal(
+	    msg_encode(MSG_keeper_recipient, &msg, packet, sizeof(packet), fds, &nfds), -EINVAL);
 	msg.local = msg_str("a.b");
 	assert_int_equal(msg_encode(MSG_keeper_recipient, &msg, packet, sizeof(packet), fds, &nfds),
 	    MSG_HEADER + 4 + 4 + 3);
 	packet[MSG_HEADER + 9] = 0;
-	assert_int_equal(msg_decode(MSG_keeper_recipient, packet + MSG_HEADER, 11, fds, 0,
-	    &(union msg_any){0}), -EBADMSG);
+	assert_int_equal(
+	    msg_decode(MSG_keeper_recipient, packet + MSG_HEADER, 11, fds, 0, &(union msg_any){0}),
+	    -EBADMSG);
 }
 
 static void test_row_maximum(void **state)
@@ -173,8 +177,8 @@ static void test_row_maximum(void **state)
 
 	(void)state;
 	memset(big, 'a', sizeof(big));
-	assert_int_equal(msg_encode(MSG_keeper_recipient, &msg, packet, sizeof(packet), fds, &nfds),
-	    -EMSGSIZE);
+	assert_int_equal(
+	    msg_encode(MSG_keeper_recipient, &msg, packet, sizeof(packet), fds, &nfds), -EMSGSIZE);
 }
 
 static void test_headers_that_lie(void **state)

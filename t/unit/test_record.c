@@ -25,8 +25,8 @@ static void put_at(int fd, const void *data, size_t len, uint64_t at)
 }
 
 /* put - one record at `offset` of fd; its end */
-static uint64_t put(int fd, uint64_t segment, uint64_t nonce, uint64_t offset, uint64_t id,
-    struct record *rec)
+static uint64_t put(
+    int fd, uint64_t segment, uint64_t nonce, uint64_t offset, uint64_t id, struct record *rec)
 {
 	unsigned char header[RECORD_HEADER], trailer[RECORD_TRAILER];
 	struct record_sum *sum = record_sum_new(nonce);
