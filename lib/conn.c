@@ -347,6 +347,7 @@ out:
 	return NULL;
 }
 
+/* conn_new - an accepted or paired socket */
 struct conn *conn_new(int fd, conn_callback *callback, void *arg)
 {
 	struct conn *conn = conn_make(fd, callback, arg);
@@ -361,6 +362,7 @@ struct conn *conn_new(int fd, conn_callback *callback, void *arg)
 	return conn;
 }
 
+/* conn_connect - socket, bind, connect; the outcome is always told later */
 struct conn *conn_connect(const struct sockaddr *to, socklen_t len, const struct sockaddr *source,
     socklen_t source_len, conn_callback *callback, void *arg)
 {
@@ -393,12 +395,14 @@ struct conn *conn_connect(const struct sockaddr *to, socklen_t len, const struct
 	return conn;
 }
 
+/* conn_free - closed now, freed at the end of the turn */
 void conn_free(struct conn *conn)
 {
 	if (conn && conn->state != CONN_DEAD)
 		conn_enter(conn, CONN_DEAD);
 }
 
+/* conn_finish - send the rest, then close */
 void conn_finish(struct conn *conn, unsigned linger_ms)
 {
 	if (conn->state != CONN_OPEN) {
@@ -411,22 +415,26 @@ void conn_finish(struct conn *conn, unsigned linger_ms)
 	loop_defer(&conn->task);
 }
 
+/* conn_input - what was read */
 struct evbuffer *conn_input(struct conn *conn)
 {
 	return conn->in;
 }
 
+/* conn_output - what will be written */
 struct evbuffer *conn_output(struct conn *conn)
 {
 	return conn->out;
 }
 
+/* conn_written - ask for the write */
 void conn_written(struct conn *conn)
 {
 	if (conn->state == CONN_OPEN)
 		loop_defer(&conn->task);
 }
 
+/* conn_write - append and ask for the write */
 int conn_write(struct conn *conn, const void *data, size_t len)
 {
 	if (evbuffer_add(conn->out, data, len) < 0)
@@ -435,6 +443,7 @@ int conn_write(struct conn *conn, const void *data, size_t len)
 	return 0;
 }
 
+/* conn_flush - write now; an error is told at the end of the turn */
 void conn_flush(struct conn *conn)
 {
 	if (conn->state != CONN_OPEN || conn->held_back)
@@ -447,11 +456,13 @@ void conn_flush(struct conn *conn)
 	}
 }
 
+/* conn_pause - lazily: the event is disarmed when it fires */
 void conn_pause(struct conn *conn)
 {
 	conn->paused = true;
 }
 
+/* conn_resume - arm the read event if it was disarmed */
 void conn_resume(struct conn *conn)
 {
 	conn->paused = false;
@@ -459,6 +470,7 @@ void conn_resume(struct conn *conn)
 		start_reading(conn);
 }
 
+/* conn_deadline - a store, unless the timer would fire too late */
 void conn_deadline(struct conn *conn, unsigned ms)
 {
 	int64_t before = conn->deadline;
@@ -469,21 +481,25 @@ void conn_deadline(struct conn *conn, unsigned ms)
 		arm_timer(conn, ms);
 }
 
+/* conn_error - errno of the last CONN_ERROR */
 int conn_error(const struct conn *conn)
 {
 	return conn->error;
 }
 
+/* conn_fd - the socket */
 int conn_fd(const struct conn *conn)
 {
 	return conn->fd;
 }
 
+/* conn_unsent - bytes not with the kernel */
 size_t conn_unsent(const struct conn *conn)
 {
 	return evbuffer_get_length(conn->out);
 }
 
+/* conn_read_rest - what the kernel still holds */
 int conn_read_rest(struct conn *conn)
 {
 	size_t all = 0;

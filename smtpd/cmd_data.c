@@ -21,6 +21,7 @@
 #define ENVELOPE_FIXED    1024 /* at most, of everything but recipients, sender, HELO */
 #define ENVELOPE_RCPT     12   /* of one recipient beyond its address */
 #define DISCARD_MAX       (64u << 20) /* bytes read of a body that was refused, beyond its limit */
+#define NORMALISE_PIECE   4096        /* bytes whose line ends are mended at once */
 #define LOG_RCPTS         900         /* bytes of recipients in the line of acceptance */
 
 static const struct verdict more = {.act = ACT_REPLY};
@@ -73,6 +74,12 @@ static void put_envelope(struct envelope_writer *w, const struct session *s, uin
 		envelope_put_rcpt(
 		    w, &(struct envelope_rcpt){.address = address, .parent = UINT32_MAX});
 	}
+}
+
+/* normalises - does this listener mend line ends? */
+static bool normalises(const struct session *s)
+{
+	return s->peer.listen && s->peer.listen->line_endings == CONF_LINES_NORMALISE;
 }
 
 /* flags_of - what is known of the body now */
@@ -218,6 +225,8 @@ struct verdict data_run(struct session *s)
 	if (!tx->parcel)
 		return reply_to_error(-ENOMEM);
 	dot_init(&tx->dot);
+	dot_plain_init(&tx->unform, false);
+	dot_form_init(&tx->form, DOT_NORMALISE);
 	session_enter(s, SMTP_DATA);
 	return (struct verdict){ACT_BODY, 354, NULL, "End data with <CR><LF>.<CR><LF>"};
 }
@@ -239,7 +248,48 @@ static size_t make_room(struct session *s)
 		refuse(tx, reply_to_error((int)room));
 	if (!tx->parcel)
 		return SESSION_BODY_TURN;
-	return (size_t)room;
+	/* Mending can double what there is. */
+	return normalises(s) ? (size_t)(room + 1) / 2 : (size_t)room;
+}
+
+/* add_formed - what became of some bytes */
+static void add_formed(struct tx *tx, const char *out, size_t n)
+{
+	char plain[DOT_PLAIN_ROOM(DOT_FORM_ROOM(NORMALISE_PIECE))];
+
+	tx->plain_len += dot_plain(&tx->unform, out, n, plain);
+	parcel_add(tx->parcel, out, n);
+}
+
+/* add_body - take in bytes of the body, mended where the listener does that */
+static void add_body(struct session *s, const char *at, size_t n)
+{
+	char out[DOT_FORM_ROOM(NORMALISE_PIECE)];
+	struct tx *tx = s->tx;
+
+	if (!tx->parcel)
+		return;
+	if (!normalises(s))
+		parcel_add(tx->parcel, at, n);
+	else
+		add_formed(tx, out, dot_form(&tx->form, at, n, out));
+}
+
+/* judge_lines - whether the line ends may stay, unstuffed length of the body */
+static uint64_t judge_lines(struct session *s)
+{
+	struct tx *tx = s->tx;
+	char out[DOT_END_ROOM];
+
+	if (normalises(s)) {
+		if (tx->parcel)
+			add_formed(tx, out, dot_form_end(&tx->form, out));
+		return tx->plain_len;
+	}
+	if (tx->dot.bare_lf || dot_bare_cr(&tx->dot))
+		refuse(tx, verdict_reply(
+			       554, "5.6.0", "Bare CR or LF in the message, lines end with CRLF"));
+	return tx->dot.plain;
 }
 
 /* data_end - the body is whole: judge it, send it on its way */
@@ -248,14 +298,12 @@ static struct verdict data_end(struct session *s)
 	struct tx *tx = s->tx;
 
 	s->verb = "body";
-	if (tx->dot.bare_lf || dot_bare_cr(&tx->dot))
-		refuse(tx, verdict_reply(
-			       554, "5.6.0", "Bare CR or LF in the message, lines end with CRLF"));
+	uint64_t plain = judge_lines(s);
 	if (tx->parcel && !tx->parcel->stream)
 		put_front(s);
 	if (!tx->parcel)
 		return tx->refused;
-	tx->parcel->plain_len = tx->parcel->lines_len + tx->dot.plain;
+	tx->parcel->plain_len = tx->parcel->lines_len + plain;
 	s->wait = WAIT_SYNC;
 	intake_commit(tx->parcel, flags_of(tx));
 	return verdict_act(ACT_WAIT);
@@ -303,9 +351,10 @@ struct verdict data_feed(struct session *s, struct evbuffer *in, size_t *turn)
 		room = DOT_MARK;
 	if (n > room)
 		n = room;
+	if (normalises(s) && n > NORMALISE_PIECE)
+		n = NORMALISE_PIECE;
 	enum dot_verdict verdict = dot_feed(&tx->dot, at, n, &used);
-	if (tx->parcel)
-		parcel_add(tx->parcel, at, used);
+	add_body(s, at, used);
 	evbuffer_drain(in, used + (verdict == DOT_END ? DOT_MARK : 0));
 	*turn -= used < *turn ? used : *turn;
 	if (verdict == DOT_END)

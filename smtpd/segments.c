@@ -134,11 +134,19 @@ static void submit(const struct segment *seg)
 		CHAN_SEND(segs.qmgr, smtpd_submit, .segment = seg->name, .end = seg->end);
 }
 
-/* sealed - say that it ends there */
-static void sealed(const struct segment *seg)
+/*
+ * sealed - say that it ends there. What was taken whole before, or never written, is forgotten as
+ * soon as this is said: nothing of it is left to be repeated. Returns true when seg is gone.
+ */
+static bool sealed(struct segment *seg)
 {
-	if (segs.qmgr)
-		CHAN_SEND(segs.qmgr, smtpd_sealed, .segment = seg->name, .end = seg->end);
+	if (!segs.qmgr)
+		return false;
+	CHAN_SEND(segs.qmgr, smtpd_sealed, .segment = seg->name, .end = seg->end);
+	if (seg->taken < seg->end)
+		return false;
+	forget(seg);
+	return true;
 }
 
 /* segments_submit - must be with the kernel before a 250 that rests on it */
@@ -166,17 +174,16 @@ void segments_seal(struct segment *seg)
 /* segments_seal_all - at the end of the worker */
 void segments_seal_all(void)
 {
-	struct chan *qmgr = segs.qmgr;
-	for (struct segment *s = segs.list; s; s = s->next) {
+	struct segment *next;
+	for (struct segment *s = segs.list; s; s = next) {
+		next = s->next;
 		if (s->use == SEGMENT_SEALED)
 			continue;
 		s->use = SEGMENT_SEALED;
-		close(s->fd);
-		s->fd = -1;
 		sealed(s);
 	}
-	if (qmgr)
-		chan_flush(qmgr);
+	if (segs.qmgr)
+		chan_flush(segs.qmgr);
 }
 
 /* segments_linked - repeat what a new qmgr must know, then ask for what lacks */
@@ -185,7 +192,9 @@ void segments_linked(struct chan *qmgr)
 	segs.qmgr = qmgr;
 	segs.wanted[SEGMENT_SHARED] = segs.wanted[SEGMENT_SINGLE] = 0;
 	/* Also those that nothing was written to: they are ours, not to be given to another. */
-	for (const struct segment *s = segs.list; s; s = s->next) {
+	struct segment *next;
+	for (struct segment *s = segs.list; s; s = next) {
+		next = s->next;
 		if (s->use == SEGMENT_SEALED)
 			sealed(s);
 		else

@@ -50,7 +50,7 @@ void segments_single_cancel(void);
 /* seg->end has moved: SUBMIT, sent at once. */
 void segments_submit(struct segment *seg);
 
-/* Nothing more will be written behind seg->end: SEALED. seg may be freed by a later TAKEN. */
+/* Nothing more will be written behind seg->end: SEALED. seg isn't the caller's any more. */
 void segments_seal(struct segment *seg);
 
 /* Seals everything that is in use or spare: the worker ends. No job may be under way. */

@@ -65,6 +65,7 @@ void session_enter(struct session *s, enum smtp_state next)
 	s->tx = NULL;
 }
 
+/* session_new - greeted by session_greet() */
 struct session *session_new(const struct peer *peer, const struct conf *conf, struct evbuffer *out,
     session_ready *ready, void *arg)
 {
@@ -267,6 +268,7 @@ static bool feed_line(struct session *s, struct evbuffer *in, unsigned *budget)
 	return act(s, &v);
 }
 
+/* session_feed - what lies in the buffer, until something must be waited for */
 bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget)
 {
 	size_t body = SESSION_BODY_TURN;

@@ -19,6 +19,7 @@
 #include "lib/addr.h"
 #include "lib/conf.h"
 #include "lib/dot.h"
+#include "lib/dot_form.h"
 #include "lib/line.h"
 #include "lib/msg.h"
 #include "smtpd/parcel.h"
@@ -51,8 +52,10 @@ struct tx {
 	size_t rcpts_len, rcpts_size;
 	char *rcpts; /* each: length in two bytes, the address */
 	struct parcel *parcel;
-	struct dot dot;
-	uint64_t plain_len;     /* of the body as sent, unstuffed */
+	struct dot dot;          /* over what the client sends */
+	struct dot_form form;    /* on a listener that mends line ends, */
+	struct dot_plain unform; /* and to count what became of it: */
+	uint64_t plain_len;
 	struct verdict refused; /* code 0: the body is still wanted */
 	char message_id[128];
 };
