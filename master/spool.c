@@ -56,7 +56,7 @@ int spool_prepare(const struct conf *conf, char *path)
 		mode_t mode;
 		struct service_user owner;
 	} folders[] = {
-	    {conf->spool, "", 0755, self},
+	    {conf->spool, "", 0711, self},
 	    {conf->spool, "segments", 0700, queue},
 	    {conf->spool, "index", 0700, queue},
 	    {conf->spool, "drop", 01733, self},

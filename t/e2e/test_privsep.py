@@ -16,7 +16,7 @@ pytestmark = pytest.mark.root
 
 def status(pid, field):
     with open(f"/proc/{pid}/status") as f:
-        return re.search(rf"(?m)^{field}:\s*(.*)$", f.read()).group(1)
+        return re.search(rf"(?m)^{field}:[ \t]*(.*)$", f.read()).group(1).strip()
 
 
 @pytest.fixture

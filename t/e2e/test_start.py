@@ -81,20 +81,14 @@ def test_a_new_tree_starts_after_a_killed_one(house):
     b.stop()
 
 
-def test_second_instance_is_refused_while_an_old_child_lives(house):
-    """The spool lock is held by every process of a tree: one stopped child keeps it."""
+def test_a_stopped_child_leaves_with_master_too(house):
+    """One that can't even run is killed by the kernel: a new tree has the spool at once."""
     b = house.baton()
     held = b.pids("qmgr")[0]
     os.kill(held, 19)
     b.kill("master")
     b.proc.wait(5)
-    try:
-        done = run_baton(b)
-        assert done.returncode != 0
-        assert re.search(rb"(?i)lock|in use|running|another", done.stderr), done.stderr
-    finally:
-        os.kill(held, 9)
-    wait_for(lambda: not alive(held), 5)
+    wait_for(lambda: not alive(held), 2)
     b.start().stop()
 
 

@@ -39,7 +39,7 @@ static void test_folders(void **state)
 	char path[PATH_MAX];
 	for (int i = 0; i < 2; i++) { /* again, on what is there */
 		assert_int_equal(spool_prepare(conf, path), 0);
-		assert_int_equal(mode_of(""), 0755);
+		assert_int_equal(mode_of(""), 0711);
 		assert_int_equal(mode_of("segments"), 0700);
 		assert_int_equal(mode_of("index"), 0700);
 		assert_int_equal(mode_of("drop"), 01733);
