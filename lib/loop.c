@@ -10,6 +10,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
+enum { LOG_AGAIN_MS = 100 }; /* when lines that a full descriptor didn't take are tried again */
+
 static struct event_base *base;
 static struct loop_task *first, **last = &first;
 static bool stopping;
@@ -81,16 +83,37 @@ static void run_tasks(void)
 	}
 }
 
+/* wake - nothing: the end of the turn does the work */
+static void wake(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+/* flush_log - write this turn's lines; what is left must not wait for an event that may not come */
+static void flush_log(void)
+{
+	static int64_t again;
+	static const struct timeval soon = {.tv_usec = LOG_AGAIN_MS * 1000};
+
+	if (log_flush() || clock_ms() < again)
+		return;
+	/* Half the time: libevent's coarse clock may fire a little before ours says so. */
+	again = clock_ms() + LOG_AGAIN_MS / 2;
+	event_base_once(base, -1, EV_TIMEOUT, wake, NULL, &soon);
+}
+
 /* loop_turn - one wake-up and its end */
 void loop_turn(void)
 {
 	run_tasks(); /* what was asked for outside a turn */
-	log_flush();
+	flush_log();
 	/* A callback that ran just before may have stopped the loop: don't wait for an event. */
 	time_known = false;
 	event_base_loop(base, stopping ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
 	run_tasks();
-	log_flush();
+	flush_log();
 }
 
 /* loop_run - turns until stopped */

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "lib/log.h"
+#include "lib/loop.h"
 
 #define ID  UINT64_C(1764000000000000)
 #define IDT "1J4B50P4G00"
@@ -368,6 +369,50 @@ static void test_fatal(void **state)
 	}
 }
 
+/* late_reader - a thread that reads everything, but not at once */
+static void *late_reader(void *arg)
+{
+	static char rest[1 << 16];
+	usleep(30000);
+	while (recv(*(int *)arg, rest, sizeof(rest), 0) > 0)
+		;
+	return NULL;
+}
+
+/* nothing - a handler that is never called */
+static void nothing(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+/* A loop to which nothing happens wakes up for lines that a full descriptor didn't take. */
+static void test_idle_loop(void **state)
+{
+	(void)state;
+	pthread_t reader;
+	int idle[2];
+	loop_init();
+	assert_int_equal(pipe(idle), 0);
+	struct event *never = event_new(loop_base(), idle[0], EV_READ | EV_PERSIST, nothing, NULL);
+	event_add(never, NULL);
+	fill_up(5000);
+	assert_false(log_flush());
+	assert_int_equal(pthread_create(&reader, NULL, late_reader, &pair[1]), 0);
+	alarm(10);
+	loop_turn(); /* without that it would wait for `never` until the alarm */
+	alarm(0);
+	usleep(30000);
+	assert_true(log_flush());
+	shutdown(pair[0], SHUT_RDWR);
+	pthread_join(reader, NULL);
+	event_free(never);
+	event_base_free(loop_base());
+	close(idle[0]);
+	close(idle[1]);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -386,6 +431,7 @@ int main(void)
 	    T(test_stderr_time),
 	    T(test_threads),
 	    T(test_fatal),
+	    T(test_idle_loop),
 	};
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
