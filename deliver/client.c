@@ -41,7 +41,7 @@ struct client {
 	const struct client_ops *ops;
 	void *arg;
 	struct conn *conn;
-	struct words_reader reader;
+	struct reply reply;
 	struct pipeline pipeline;
 	struct loop_task task;
 	struct event *again; /* the next round of a big body; made when first needed */
@@ -177,6 +177,34 @@ static void pump(struct client *c)
 
 /* -- replies ------------------------------------------------------------------------------- */
 
+/* note_extension - a line of the answer to EHLO (RFC 5321 §4.1.1.1) */
+static void note_extension(struct pipeline_peer *peer, const char *text, size_t len)
+{
+	const char *space = memchr(text, ' ', len);
+	size_t n = space ? (size_t)(space - text) : len;
+	unsigned long long max;
+	if (str_is_ci(text, n, "PIPELINING")) {
+		peer->pipelining = true;
+	} else if (str_is_ci(text, n, "8BITMIME")) {
+		peer->eightbit = true;
+	} else if (str_is_ci(text, n, "SMTPUTF8")) {
+		peer->smtputf8 = true;
+	} else if (str_is_ci(text, n, "SIZE")) {
+		peer->size = true;
+		if (space && !str_to_u64(space + 1, len - n - 1, UINT64_MAX, &max))
+			peer->size_max = max;
+	}
+}
+
+/* note_extensions - all lines of it; the first one is the peer's name */
+static void note_extensions(struct client *c)
+{
+	const char *pos = NULL, *line;
+	size_t len;
+	while (reply_next_line(&c->reply, &pos, &line, &len))
+		note_extension(&c->pipeline.peer, line, len);
+}
+
 /* ready - EHLO or HELO went well */
 static void ready(struct client *c)
 {
@@ -206,6 +234,8 @@ static void hello(struct client *c, enum client_state state, const char *verb)
 /* on_ehlo - 5xx other than a goodbye: an old server, try HELO */
 static void on_ehlo(struct client *c, const struct words *words)
 {
+	if (c->state == CLIENT_EHLO && verdict_class(words) == 2)
+		note_extensions(c);
 	if (verdict_class(words) == 2)
 		ready(c);
 	else if (c->state == CLIENT_EHLO && words->code >= 500 && words->code <= 504)
@@ -264,50 +294,31 @@ static void on_reply(struct client *c, const struct words *words)
 	}
 }
 
-/* note_extension - a line of the answer to EHLO (RFC 5321 §4.1.1.1) */
-static void note_extension(void *arg, const char *text, size_t len)
-{
-	struct pipeline_peer *peer = arg;
-	const char *space = memchr(text, ' ', len);
-	size_t n = space ? (size_t)(space - text) : len;
-	unsigned long long max;
-	if (str_is_ci(text, n, "PIPELINING")) {
-		peer->pipelining = true;
-	} else if (str_is_ci(text, n, "8BITMIME")) {
-		peer->eightbit = true;
-	} else if (str_is_ci(text, n, "SMTPUTF8")) {
-		peer->smtputf8 = true;
-	} else if (str_is_ci(text, n, "SIZE")) {
-		peer->size = true;
-		if (space && !str_to_u64(space + 1, len - n - 1, UINT64_MAX, &max))
-			peer->size_max = max;
-	}
-}
-
 /* take_input - every whole reply that has come */
 static void take_input(struct client *c)
 {
 	struct evbuffer *in = conn_input(c->conn);
 	size_t len = evbuffer_get_length(in), done = 0, used;
 	const char *data = (const char *)evbuffer_pullup(in, -1);
-	int rc = data || !len ? 0 : -ENOMEM;
-	while (c->state != CLIENT_ENDED && done < len && rc >= 0) {
-		c->reader.line = c->state == CLIENT_EHLO ? note_extension : NULL;
-		c->reader.arg = &c->pipeline.peer;
-		rc = words_read(&c->reader, data + done, len - done, &used);
+	enum reply_verdict verdict = data || !len ? REPLY_OK : REPLY_BAD;
+	struct words words;
+	while (c->state != CLIENT_ENDED && done < len && verdict == REPLY_OK) {
+		verdict = reply_feed(&c->reply, data + done, len - done, &used);
 		done += used;
-		if (rc == 0)
-			break;
-		if (rc > 0)
-			on_reply(c, &c->reader.words);
+		if (verdict == REPLY_OK) {
+			words_from_reply(&words, &c->reply);
+			on_reply(c, &words);
+		}
 	}
 	if (c->state == CLIENT_ENDED)
 		return;
-	if (rc < 0)
-		end_ours(c, c->state == CLIENT_READY ? OPEN_LOST : OPEN_UNREACHABLE, "4.5.0",
-		    "the peer's reply makes no sense");
-	else
-		evbuffer_drain(in, done);
+	if (verdict == REPLY_BAD) {
+		words_set(
+		    &words, 0, "4.5.0", "%s", c->reply.error ? c->reply.error : "out of memory");
+		end(c, c->state == CLIENT_READY ? OPEN_LOST : OPEN_UNREACHABLE, &words);
+		return;
+	}
+	evbuffer_drain(in, done);
 	if (c->state == CLIENT_READY)
 		loop_defer(&c->task);
 }
@@ -418,6 +429,7 @@ static struct client *make(
 	c->ops = ops;
 	c->arg = arg;
 	c->task.run = run;
+	reply_init(&c->reply);
 	pipeline_init(&c->pipeline, &pipeline_ops, c);
 	if (setup->max_messages)
 		c->pipeline.max = setup->max_messages;

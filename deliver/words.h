@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A peer's words: replies cut out of what a server sends (RFC 5321 §4.2), and words of our own
- * where nobody said anything. Replies are read line by line and may be resumed at any line's end;
- * a server that breaks the form or its limits is out of step and can't be talked to any more.
- * Unlike in commands an LF alone ends a line: nothing can be smuggled in a reply, and there are
- * servers that send it.
+ * A peer's words as far as they are kept: what a reply said (lib/reply.h), or words of our own
+ * where nobody said anything.
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/job.h"
-
-#define WORDS_LINE_MAX  2048 /* RFC 5321 §4.5.3.1.5 wants 512 */
-#define WORDS_LINES_MAX 200  /* of one reply: an EHLO has some twenty */
+#include "lib/reply.h"
 
 /* A reply as far as it is kept: code, enhanced status, text of all lines joined by spaces. */
 struct words {
@@ -29,16 +22,5 @@ struct words {
 void words_set(struct words *words, unsigned code, const char *status, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-struct words_reader {
-	unsigned lines;     /* of the reply under way */
-	struct words words; /* the reply under way, after words_read() returned 1 the whole one */
-	/* Each line without code and line end; NULL where only the whole matters. */
-	void (*line)(void *arg, const char *text, size_t len);
-	void *arg;
-};
-
-/*
- * Reads on in data. *used bytes are done with. Returns 1: a reply is in reader->words; 0: more is
- * needed; -EBADMSG: not the form of a reply, or over a limit.
- */
-int words_read(struct words_reader *reader, const char *data, size_t len, size_t *used);
+/* Takes what is kept of a reply: lines joined by spaces, cut at JOB_TEXT_MAX. */
+void words_from_reply(struct words *words, const struct reply *reply);
