@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -282,6 +283,19 @@ static void test_full_pipe(void **state)
 	close(p[1]);
 }
 
+/* A pipe that can't be opened anew (root can all the same): poll() before each write. */
+static void test_full_foreign_pipe(void **state)
+{
+	(void)state;
+	int p[2];
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(fchmod(p[1], 0), 0);
+	check_full(p[1], p[0]);
+	log_open(pair[0], LOG_TO_SYSLOG, "smtpd", 1);
+	close(p[0]);
+	close(p[1]);
+}
+
 /* A descriptor nobody reads any more: lines are dropped and counted, the process lives. */
 static void test_broken(void **state)
 {
@@ -427,6 +441,7 @@ int main(void)
 	    T(test_full_stream),
 	    T(test_full_packets),
 	    T(test_full_pipe),
+	    T(test_full_foreign_pipe),
 	    T(test_broken),
 	    T(test_stderr_time),
 	    T(test_threads),
