@@ -40,6 +40,17 @@ static struct slice trim(struct slice s)
 	return s;
 }
 
+/* dup_slice - as C text; NULL when out of memory */
+static char *dup_slice(struct slice s)
+{
+	char *text = malloc(s.len + 1);
+	if (!text)
+		return NULL;
+	memcpy(text, s.p, s.len);
+	text[s.len] = '\0';
+	return text;
+}
+
 /* free_alias - one and its members */
 static void free_alias(struct alias *a)
 {
@@ -170,7 +181,7 @@ static int add_member(struct alias *a, struct slice s)
 			return -ENOMEM;
 		a->members = more;
 	}
-	a->members[a->nmembers] = strndup(s.p, s.len);
+	a->members[a->nmembers] = dup_slice(s);
 	if (!a->members[a->nmembers])
 		return -ENOMEM;
 	a->nmembers++;
@@ -204,7 +215,7 @@ static char *take_name(struct slice s)
 		s.p++, s.len -= 2;
 	if (s.len == 0 || s.len > ALIASES_NAME_MAX || memchr(s.p, '\n', s.len))
 		return NULL;
-	char *name = strndup(s.p, s.len);
+	char *name = dup_slice(s);
 	if (name)
 		str_lower(name, name, s.len);
 	return name;
