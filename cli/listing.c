@@ -82,14 +82,14 @@ static void clean(const char *data, size_t len)
 static void mailq_head(const struct query_row *row)
 {
 	time_t arrival = (time_t)(row->arrival_ms / 1000);
-	char id[QID_TEXT_MAX + 1], when[32];
+	bool active = strcmp(worst_state(row), query_state_name(QUERY_ACTIVE)) == 0;
+	char id[QID_TEXT_MAX], shown[QID_TEXT_MAX + 1], when[32];
 	struct tm tm;
 
 	qid_format(id, row->id);
-	if (strcmp(worst_state(row), query_state_name(QUERY_ACTIVE)) == 0)
-		strncat(id, "*", 1);
+	snprintf(shown, sizeof(shown), "%s%s", id, active ? "*" : "");
 	strftime(when, sizeof(when), "%a %b %e %H:%M:%S", localtime_r(&arrival, &tm));
-	printf("%-14s %8" PRIu64 " %s  ", id, row->size, when);
+	printf("%-14s %8" PRIu64 " %s  ", shown, row->size, when);
 	if (row->sender.len == 0)
 		fputs("MAILER-DAEMON", stdout);
 	clean(row->sender.data, row->sender.len);
