@@ -153,8 +153,9 @@ void hop_close(uint32_t conn)
 void hops_drain(void)
 {
 	struct hop *hop, *next;
-	DL_FOREACH_SAFE (list, hop, next)
+	DL_FOREACH_SAFE (list, hop, next) {
 		finish(hop);
+	}
 }
 
 void hops_link(struct chan *qmgr)
@@ -163,10 +164,12 @@ void hops_link(struct chan *qmgr)
 	link_to_qmgr = qmgr;
 	if (qmgr)
 		return;
-	DL_FOREACH (list, hop)
+	DL_FOREACH (list, hop) {
 		forget(hop);
-	DL_FOREACH_SAFE (list, hop, next)
+	}
+	DL_FOREACH_SAFE (list, hop, next) {
 		finish(hop);
+	}
 }
 
 unsigned hops_count(void)

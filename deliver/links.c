@@ -20,6 +20,7 @@ static struct event *grace, *check;
 
 /* -- qmgr ----------------------------------------------------------------------------------- */
 
+/* on_open - a connection to make */
 static void on_open(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
@@ -27,6 +28,7 @@ static void on_open(struct chan *chan, union msg_any *msg, void *arg)
 	hop_open(&msg->deliver_open);
 }
 
+/* on_job - one transaction */
 static void on_job(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
@@ -34,6 +36,7 @@ static void on_job(struct chan *chan, union msg_any *msg, void *arg)
 	hop_job(&msg->deliver_job);
 }
 
+/* on_close - no more jobs there */
 static void on_close(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
@@ -41,6 +44,7 @@ static void on_close(struct chan *chan, union msg_any *msg, void *arg)
 	hop_close(msg->deliver_close.conn);
 }
 
+/* on_segment - a file to read from; its descriptor is ours now */
 static void on_segment(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
@@ -49,6 +53,7 @@ static void on_segment(struct chan *chan, union msg_any *msg, void *arg)
 	msg->deliver_segment.file = -1;
 }
 
+/* on_release - a file that is needed no more */
 static void on_release(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
@@ -56,6 +61,7 @@ static void on_release(struct chan *chan, union msg_any *msg, void *arg)
 	segments_release(msg->deliver_release.segment);
 }
 
+/* on_committed - results that are safe */
 static void on_committed(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
@@ -74,6 +80,7 @@ static void qmgr_gone(void)
 	chan_free(old);
 }
 
+/* on_qmgr_closed - qmgr died, or broke the protocol */
 static void on_qmgr_closed(struct chan *chan, void *arg)
 {
 	(void)arg;
@@ -104,6 +111,7 @@ static void link_qmgr(int fd, unsigned instance)
 
 /* -- dnscache ------------------------------------------------------------------------------- */
 
+/* on_site - an answer */
 static void on_site(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
@@ -111,6 +119,7 @@ static void on_site(struct chan *chan, union msg_any *msg, void *arg)
 	resolve_answered(&msg->dns_site_is);
 }
 
+/* on_dnscache_closed - questions wait for the next one */
 static void on_dnscache_closed(struct chan *chan, void *arg)
 {
 	(void)arg;
@@ -136,6 +145,7 @@ static void link_dnscache(int fd, unsigned instance)
 
 /* -- master --------------------------------------------------------------------------------- */
 
+/* on_link - a neighbour */
 static void on_link(struct chan *chan, union msg_any *msg, void *arg)
 {
 	struct msg_link *link = &msg->link;
@@ -172,6 +182,7 @@ static void on_check(evutil_socket_t fd, short what, void *arg)
 		loop_stop(EXIT_DONE);
 }
 
+/* on_drain - the end of this process, in peace if it can be had */
 static void on_drain(struct chan *chan, union msg_any *msg, void *arg)
 {
 	uint32_t ms = msg->drain.grace_ms;

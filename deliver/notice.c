@@ -48,8 +48,9 @@ static void end_inlet(struct inlet *inlet)
 static void feed_all(void)
 {
 	struct outlet *outlet;
-	DL_FOREACH (outlets, outlet)
+	DL_FOREACH (outlets, outlet) {
 		client_feed(outlet->client);
+	}
 }
 
 /* give_back - a notice is over */
@@ -68,9 +69,10 @@ static struct job *on_next(void *arg)
 	struct inlet *inlet = inlets;
 	struct job *job = NULL;
 	(void)arg;
-	DL_FOREACH (inlets, inlet)
+	DL_FOREACH (inlets, inlet) {
 		if ((job = hop_next(inlet->hop)))
 			break;
+	}
 	if (!job)
 		return NULL;
 	DL_DELETE(inlets, inlet);
@@ -103,9 +105,10 @@ static void on_ready(void *arg)
 	struct outlet *outlet = arg;
 	struct inlet *inlet, *next;
 	outlet->ready = true;
-	DL_FOREACH_SAFE (inlets, inlet, next)
+	DL_FOREACH_SAFE (inlets, inlet, next) {
 		if (inlet->hop->state == HOP_OPENING)
 			hop_opened(inlet->hop);
+	}
 }
 
 /* on_ended - master brings another */
@@ -138,17 +141,19 @@ void notice_link(int fd)
 void notice_drain(void)
 {
 	struct outlet *outlet;
-	DL_FOREACH (outlets, outlet)
+	DL_FOREACH (outlets, outlet) {
 		client_close(outlet->client);
+	}
 }
 
 /* any_ready - whether some smtpd listens */
 static bool any_ready(void)
 {
 	struct outlet *outlet;
-	DL_FOREACH (outlets, outlet)
+	DL_FOREACH (outlets, outlet) {
 		if (outlet->ready)
 			return true;
+	}
 	return false;
 }
 

@@ -102,6 +102,7 @@ void resolve_link(struct chan *dnscache)
 {
 	struct resolve *q, *next;
 	link_to_dnscache = dnscache;
-	HASH_ITER (hh, table, q, next)
+	HASH_ITER (hh, table, q, next) {
 		ask(q);
+	}
 }

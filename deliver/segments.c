@@ -66,8 +66,9 @@ void segments_release(uint64_t name)
 void segments_release_all(void)
 {
 	struct segment *segment, *next;
-	HASH_ITER (hh, table, segment, next)
+	HASH_ITER (hh, table, segment, next) {
 		forget(segment);
+	}
 }
 
 struct segment *segment_hold(uint64_t name)
