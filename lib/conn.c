@@ -39,6 +39,7 @@ struct conn {
 	bool paused, reading, held_back, eof;
 	unsigned linger_ms;
 	int64_t deadline; /* clock_ms(), 0: none */
+	int64_t timer_at; /* when the timer fires, 0: not set */
 	conn_callback *callback;
 	void *arg;
 	struct evbuffer *in, *out;
@@ -289,6 +290,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 static void arm_timer(struct conn *conn, int64_t ms)
 {
 	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+	conn->timer_at = conn->deadline;
 	if (event_add(conn->timer, &tv) < 0)
 		fail(conn, ENOMEM);
 }
@@ -299,6 +301,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct conn *conn = arg;
+	conn->timer_at = 0;
 	if (!conn->deadline)
 		return;
 	int64_t left = conn->deadline - clock_ms();
@@ -473,11 +476,9 @@ void conn_resume(struct conn *conn)
 /* conn_deadline - a store, unless the timer would fire too late */
 void conn_deadline(struct conn *conn, unsigned ms)
 {
-	int64_t before = conn->deadline;
-	conn->deadline = ms ? clock_ms() + ms : 0;
+	conn->deadline = ms ? (int64_t)loop_ms() + ms : 0;
 	/* A timer that fires too early re-arms itself; one that fires too late must be moved. */
-	if (ms &&
-	    (!before || conn->deadline < before || !event_pending(conn->timer, EV_TIMEOUT, NULL)))
+	if (ms && (!conn->timer_at || conn->deadline < conn->timer_at))
 		arm_timer(conn, ms);
 }
 

@@ -198,8 +198,9 @@ void syncer_put(struct sync_job *job)
 	pthread_mutex_lock(&syncer.mutex);
 	*syncer.last = job;
 	syncer.last = &job->next;
-	pthread_cond_signal(&syncer.more);
 	pthread_mutex_unlock(&syncer.mutex);
+	/* Behind the mutex: a thread woken inside would run into it at once. */
+	pthread_cond_signal(&syncer.more);
 }
 
 /* syncer_stop - for tests, which start another one */

@@ -163,6 +163,12 @@ static void deadline_moves(void **state)
 	while (!h.n[CONN_INPUT])
 		loop_turn();
 	assert_int_equal(h.n[CONN_TIMEOUT], 1);
+	/* One that is shorter than what the timer was set to before. */
+	conn_deadline(conn, 60000);
+	conn_deadline(conn, 0);
+	conn_deadline(conn, 5);
+	while (h.n[CONN_TIMEOUT] < 2)
+		loop_turn();
 	conn_free(conn);
 	close(other);
 }
