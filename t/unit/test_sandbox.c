@@ -315,6 +315,40 @@ static void test_older_threads(void **state)
 	assert_int_equal(sandbox_enter(SANDBOX_PROFILES), -EINVAL);
 }
 
+/* -- files below one folder -----------------------------------------------------------------------
+ */
+
+static char below[] = "/tmp/baton-below-XXXXXX";
+
+static int run_below(enum sandbox_profile profile)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "%s/file", below);
+	int e = sandbox_only_below(below);
+	if (e == -EOPNOTSUPP)
+		return 0; /* this kernel has no Landlock: nothing to show */
+	if (e != 0 || sandbox_enter(profile) != 0)
+		return 2;
+	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, "x", 1) != 1 || ftruncate(fd, 0) != 0 || unlink(name) != 0)
+		return 3;
+	if (open("/etc/passwd", O_RDONLY) >= 0 || errno != EACCES)
+		return 4;
+	if (open(path, O_RDWR) >= 0 || unlink(path) == 0)
+		return 5;
+	return pread(file, name, 1, 0) == 1 ? 0 : 6; /* what is open stays open */
+}
+
+static void test_only_below(void **state)
+{
+	(void)state;
+	assert_non_null(mkdtemp(below));
+	int status = status_of(SANDBOX_QMGR, run_below);
+	assert_int_equal(rmdir(below), 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(sandbox_only_below("/tmp/baton-no-such-folder"), -ENOENT);
+}
+
 static int make_file(void **state)
 {
 	(void)state;
@@ -335,6 +369,7 @@ int main(void)
 	    cmocka_unit_test(test_profiles),
 	    cmocka_unit_test(test_killing),
 	    cmocka_unit_test(test_older_threads),
+	    cmocka_unit_test(test_only_below),
 	};
 	return cmocka_run_group_tests_name("sandbox", tests, make_file, remove_file);
 }
