@@ -197,8 +197,9 @@ void client_drain(void (*idle)(void))
 {
 	struct client *c, *tmp;
 	draining = true;
-	DL_FOREACH_SAFE (clients, c, tmp)
+	DL_FOREACH_SAFE (clients, c, tmp) {
 		work(c);
+	}
 	on_idle = idle;
 	if (nclients == 0)
 		on_idle();

@@ -54,18 +54,19 @@ struct verdict mail_check(struct session *s, struct args args)
 	struct addr_param param;
 	struct verdict v =
 	    address_check(s, args, "FROM:", ADDR_NULL | ADDR_LOCAL | ADDR_LOOSE, &pos);
-	int more;
+	int more = 0;
 
 	if (v.code)
 		return v;
 	s->cmd.size = 0;
 	s->cmd.flags = 0;
-	while ((more = addr_param_next(&pos, end, &param)) == 1) {
+	bool bracketed = pos[-1] == '>';
+	while (!v.code && (more = addr_param_next(&pos, end, &param)) == 1)
 		v = take_param(s, &param);
-		if (v.code)
-			return v;
-	}
-	return more < 0 ? verdict_reply(501, "5.5.4", "Syntax: MAIL FROM:<address>") : fine;
+	/* Words behind an address without brackets: it is the address that is wrong. */
+	if (more < 0 || (v.code == 555 && !bracketed))
+		return verdict_reply(501, "5.5.4", "Syntax: MAIL FROM:<address>");
+	return v;
 }
 
 /* mail_run - a transaction begins */

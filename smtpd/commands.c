@@ -73,7 +73,7 @@ static struct verdict out_of_order(const struct session *s, const struct row *ro
 	if (row == &table[CMD_MAIL])
 		return verdict_reply(503, "5.5.1", "A transaction is under way, nested MAIL");
 	if (row == &table[CMD_DATA] && s->state == SMTP_MAIL)
-		return verdict_reply(554, "5.5.1", "No valid recipients");
+		return verdict_reply(503, "5.5.1", "Need RCPT first, there is no valid recipient");
 	return verdict_reply(503, "5.5.1", "Need MAIL first");
 }
 

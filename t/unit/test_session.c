@@ -279,7 +279,7 @@ static void to_state(struct talk *t, enum smtp_state state)
 	assert_int_equal(t->s->state, state);
 }
 
-/* Every verb in every state: legal ones do something, others get 503 (554) and change nothing. */
+/* Every verb in every state: legal ones do something, others get 503 and change nothing. */
 static void states_and_verbs(void **state)
 {
 	static const char *const line[COMMANDS] = {
@@ -303,8 +303,7 @@ static void states_and_verbs(void **state)
 			if (commands_legal((enum command)cmd, (enum smtp_state)from)) {
 				assert_true(reply[0] == '2' || reply[0] == '3');
 			} else {
-				assert_true(strncmp(reply, "503 5.5.1", 9) == 0 ||
-					    strncmp(reply, "554 5.5.1", 9) == 0);
+				assert_memory_equal(reply, "503 5.5.1", 9);
 				assert_int_equal(t.s->state, from);
 			}
 			end(&t);
@@ -357,6 +356,7 @@ static void bad_input(void **state)
 	    {"RCPT TO:<c@d.test>\r\n", "503 5.5.1 Need MAIL"},
 	    {"DATA\r\n", "503 5.5.1 Need MAIL"},
 	    {"MAIL FROM:<a@b@c>\r\n", "501 5.1.7"},
+	    {"MAIL FROM:a b c\r\n", "501 5.5.4"},
 	    {"MAIL TO:<a@b>\r\n", "501 5.5.4"},
 	    {"MAIL FROM:<a@b> FOO=1\r\n", "555 5.5.4"},
 	    {"MAIL FROM:<a@b> SIZE=x\r\n", "501 5.5.4"},
@@ -365,7 +365,7 @@ static void bad_input(void **state)
 	    {"MAIL FROM:<a@b> SIZE=999999999999\r\n", "552 5.3.4"},
 	    {long_address, "501 5.1.7 Address too long"},
 	    {"MAIL FROM:<a@b>\r\n", "250 2.1.0"},
-	    {"DATA\r\n", "554 5.5.1 No valid recipients"},
+	    {"DATA\r\n", "503 5.5.1 Need RCPT"},
 	    {"RCPT TO:<>\r\n", "501 5.1.3"},
 	    {"RCPT TO:<busy@localhost>\r\n", "451 4.3.0"},
 	    {"RCPT TO:<c@d.test> NOTIFY=NEVER\r\n", "555 5.5.4"},
@@ -478,7 +478,6 @@ static void limits(void **state)
 {
 	struct peer peer = peer_of("127.0.0.1");
 	struct talk t;
-	char hops[4096] = "";
 	(void)state;
 	conf->limits.errors = 3;
 	conf->limits.recipients = 2;
@@ -502,8 +501,7 @@ static void limits(void **state)
 	assert_memory_equal(say(&t, "\r\n.\r\n"), "552 5.3.4", 9);
 	say(&t, "MAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n");
 	for (int i = 0; i < 6; i++)
-		strcat(hops, "Received: by x\r\n");
-	feed(&t, hops, strlen(hops));
+		feed(&t, "Received: by x\r\n", 16);
 	assert_memory_equal(say(&t, "\r\nbody\r\n.\r\n"), "554 5.4.6", 9);
 	union msg_any pressed = {.qmgr_pressure = {.level = PRESSURE_LOW, .free_bytes = 500}};
 	segments_pressed(keeper, &pressed, NULL);
