@@ -14,6 +14,7 @@
 
 static struct hop *table, *list;
 static unsigned count;
+static bool draining;
 static struct chan *link_to_qmgr;
 
 /* find - qmgr's connection */
@@ -86,6 +87,10 @@ static void refuse_open(const struct msg_deliver_open *msg, const char *text)
 void hop_open(const struct msg_deliver_open *msg)
 {
 	const struct hop_transport *transport = transport_of(msg->transport);
+	if (draining) {
+		refuse_open(msg, "deliver is ending");
+		return;
+	}
 	if (!transport || !msg->conn || find(msg->conn)) {
 		refuse_open(msg, "OPEN makes no sense");
 		return;
@@ -153,6 +158,7 @@ void hop_close(uint32_t conn)
 void hops_drain(void)
 {
 	struct hop *hop, *next;
+	draining = true;
 	DL_FOREACH_SAFE (list, hop, next) {
 		finish(hop);
 	}
