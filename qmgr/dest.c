@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A table by name. A destination that is bound to a pool is in the pool's list, and in the pool's
+ * ring as long as it has ready recipients; the pool counts them together.
+ */
+#include "qmgr/dest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/child.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "qmgr/dispatch.h"
+#include "qmgr/lookup.h"
+#include "qmgr/message.h"
+#include "qmgr/now.h"
+#include "qmgr/route.h"
+#include "qmgr/schedule.h"
+#include "qmgr/site.h"
+
+static struct dest *table;
+
+/* on_timer - something it has in the index is due */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	schedule_refill(arg);
+}
+
+/* dest_find - by name */
+struct dest *dest_find(const char *name, size_t len)
+{
+	struct dest *dest;
+	HASH_FIND(hh, table, name, len, dest);
+	return dest;
+}
+
+/* dest_get - by name, made if needed */
+struct dest *dest_get(const char *name, size_t len)
+{
+	struct dest *dest = dest_find(name, len);
+	if (dest)
+		return dest;
+	if (len > KEYS_DEST_MAX)
+		log_bug("a destination's name has %zu bytes", len);
+	dest = calloc(1, sizeof(*dest) + len + 1);
+	if (!dest)
+		log_fatal("out of memory for a destination");
+	memcpy(dest->name, name, len);
+	dest->name_len = (uint16_t)len;
+	if (name[0] != '[' && !memchr(name, ':', len))
+		dest->domain_len = (uint16_t)strcspn(dest->name, " ");
+	dest->index_due = dest->noted = DEST_NEVER;
+	evtimer_assign(&dest->timer, loop_base(), on_timer, dest);
+	HASH_ADD(hh, table, name, len, dest);
+	if (!hash_added(dest))
+		log_fatal("out of memory for a destination");
+	return dest;
+}
+
+/* dest_first - for walks */
+struct dest *dest_first(void)
+{
+	return table;
+}
+
+/* dest_count - known ones */
+unsigned dest_count(void)
+{
+	return HASH_COUNT(table);
+}
+
+/* dest_assign - where a recipient goes */
+void dest_assign(struct rcpt *rcpt, struct dest *dest)
+{
+	if (rcpt->windowed)
+		log_bug("a recipient changes its destination while in the window");
+	if (rcpt->dest)
+		rcpt->dest->refs--;
+	rcpt->dest = dest;
+	dest->refs++;
+}
+
+/* dest_enter - change the state */
+void dest_enter(struct dest *dest, enum dest_state state)
+{
+	static const unsigned allowed[] = {
+	    [DEST_UNBOUND] = 1u << DEST_ASKING | 1u << DEST_BOUND | 1u << DEST_REFUSED,
+	    [DEST_ASKING] = 1u << DEST_BOUND | 1u << DEST_REFUSED | 1u << DEST_UNBOUND,
+	    [DEST_BOUND] = 1u << DEST_UNBOUND | 1u << DEST_REFUSED,
+	    [DEST_REFUSED] = 1u << DEST_UNBOUND,
+	};
+	if (!(allowed[dest->state] & 1u << state))
+		log_bug("destination %s goes from state %d to %d", dest->name, dest->state, state);
+	dest->state = state;
+}
+
+/* dest_bind - find its pool */
+void dest_bind(struct dest *dest)
+{
+	if (dest->state != DEST_UNBOUND || (!dest->route && dest->domain_len))
+		return;
+	if (dest->domain_len) {
+		dest_enter(dest, DEST_ASKING);
+		lookup_site(dest);
+	} else if (dest->route || dest->name[0] != '[') {
+		site_bind_fixed(dest);
+	}
+}
+
+/* leave_ring - no ready recipients any more, or no pool */
+static void leave_ring(struct dest *dest)
+{
+	if (dest->in_ring)
+		DL_DELETE2(dest->pool->ring, dest, ring_prev, ring_next);
+	dest->in_ring = false;
+}
+
+/* dest_unbind - out of its pool */
+void dest_unbind(struct dest *dest)
+{
+	if (dest->state == DEST_BOUND) {
+		leave_ring(dest);
+		dest->pool->nready -= dest->nready;
+		DL_DELETE2(dest->pool->dests, dest, pool_prev, pool_next);
+		dest->pool = NULL;
+	}
+	if (dest->state == DEST_ASKING)
+		lookup_forget(dest);
+	free(dest->refused_status);
+	free(dest->refused_text);
+	dest->refused_status = dest->refused_text = NULL;
+	if (dest->state != DEST_UNBOUND)
+		dest_enter(dest, DEST_UNBOUND);
+}
+
+/* ready_changed - ring and count of the pool follow */
+static void ready_changed(struct dest *dest, int by)
+{
+	dest->nready = (uint32_t)((int)dest->nready + by);
+	if (dest->state != DEST_BOUND)
+		return;
+	dest->pool->nready = (uint32_t)((int)dest->pool->nready + by);
+	if (!dest->nready) {
+		leave_ring(dest);
+	} else if (!dest->in_ring) {
+		DL_APPEND2(dest->pool->ring, dest, ring_prev, ring_next);
+		dest->in_ring = true;
+	}
+}
+
+/* added - one more is ready: somebody has to take it */
+static void added(struct dest *dest)
+{
+	if (dest->state == DEST_BOUND && dest->domain_len && dest->nready == 0 &&
+	    dest->bound_until <= now_ms())
+		dest_unbind(dest); /* DNS may have changed its mind */
+	ready_changed(dest, 1);
+	if (dest->state == DEST_BOUND)
+		dispatch_pool(dest->pool);
+	else if (dest->state == DEST_UNBOUND)
+		dest_bind(dest);
+}
+
+/* dest_push - ready, behind the others */
+void dest_push(struct dest *dest, struct rcpt *rcpt)
+{
+	rcpt_enter(rcpt, RCPT_READY);
+	DL_APPEND(dest->ready, rcpt);
+	added(dest);
+}
+
+/* dest_push_front - ready, it was first before */
+void dest_push_front(struct dest *dest, struct rcpt *rcpt)
+{
+	rcpt_enter(rcpt, RCPT_READY);
+	DL_PREPEND(dest->ready, rcpt);
+	added(dest);
+}
+
+/* dest_remove - out of the ready ones */
+void dest_remove(struct dest *dest, struct rcpt *rcpt)
+{
+	DL_DELETE(dest->ready, rcpt);
+	ready_changed(dest, -1);
+	rcpt_enter(rcpt, RCPT_NEW);
+}
+
+/* dest_parked - its site is down */
+bool dest_parked(const struct dest *dest)
+{
+	return dest->state == DEST_BOUND && dest->pool->site->state != SITE_UP;
+}
+
+/* unused - nothing in memory or in the index belongs to it */
+static bool unused(const struct dest *dest)
+{
+	return !dest->refs && !dest->nready && !dest->nactive && dest->index_due == DEST_NEVER &&
+	       !dest->wanted && !dest->refilling && dest->state != DEST_ASKING;
+}
+
+/* dest_sweep - free what is unused and whose knowledge is old */
+void dest_sweep(void)
+{
+	struct dest *dest, *tmp;
+	uint64_t now = now_ms();
+	HASH_ITER (hh, table, dest, tmp) {
+		if (!unused(dest) || (dest->state == DEST_BOUND && dest->bound_until > now))
+			continue;
+		dest_unbind(dest);
+		event_del(&dest->timer);
+		HASH_DELETE(hh, table, dest);
+		free(dest);
+	}
+}
+
+/* reroute - the ready recipients of a destination take their route anew */
+static void reroute(struct dest *dest)
+{
+	struct rcpt *rcpt, *tmp, *list = dest->ready;
+	dest->ready = NULL;
+	ready_changed(dest, -(int)dest->nready);
+	DL_FOREACH_SAFE (list, rcpt, tmp) {
+		rcpt_enter(rcpt, RCPT_NEW);
+		schedule_leave(rcpt);
+		route_rcpt(rcpt);
+	}
+}
+
+/*
+ * dest_reconfigure - routes point into the old configuration: all go, then what is ready is routed
+ * again; what waits in the index is when it is read back
+ */
+void dest_reconfigure(void)
+{
+	struct dest *dest, *tmp;
+	HASH_ITER (hh, table, dest, tmp) {
+		dest_unbind(dest);
+		dest->route = NULL;
+	}
+	HASH_ITER (hh, table, dest, tmp) {
+		if (dest->nready)
+			reroute(dest);
+		else if (dest->index_due != DEST_NEVER)
+			schedule_refill(dest);
+	}
+}

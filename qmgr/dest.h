@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Destinations: what the index schedules by. A destination is a recipient domain (routes to mx), a
+ * next hop of the configuration, local delivery, or the notices we owe. It holds its ready
+ * recipients, knows how much more waits in the index, and is bound to the pool of connections that
+ * serves it, once its route and, for a domain, its site are known. There may be 50,000.
+ *
+ * Names:  example.org            by MX            example.org news   the same, by route "news"
+ *         [192.0.2.1]:25         a fixed hop      local:  notice:  discard:   never domains
+ */
+#pragma once
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/conf.h"
+#include "lib/hash.h"
+#include "lib/msg.h"
+
+#define DEST_LOCAL    "local:"
+#define DEST_NOTICE   "notice:"
+#define DEST_NEVER    UINT64_MAX
+#define DEST_SWEEP_MS 60000 /* unused destinations and sites are freed so often */
+
+struct rcpt;
+struct pool;
+struct lookup;
+
+/* How far it is known where its mail goes; dest_enter() changes it. */
+enum dest_state {
+	DEST_UNBOUND, /* not asked for yet */
+	DEST_ASKING,  /* dnscache is to be asked, or was */
+	DEST_BOUND,   /* pool is set */
+	DEST_REFUSED, /* there is no such domain, or it takes no mail: recipients fail */
+};
+
+/* Where the walk through its due keys stands. */
+struct dest_cursor {
+	uint64_t due, id;
+	uint32_t number;
+	bool set; /* else: from the beginning */
+};
+
+struct dest {
+	enum dest_state state;
+	struct pool *pool;                  /* BOUND */
+	struct dest *pool_next, *pool_prev; /* of the pool's destinations */
+	struct dest *ring_next, *ring_prev; /* of the pool's ring of those with ready recipients */
+	struct dest *want_next, *want_prev; /* of those that want to be refilled */
+	struct lookup *lookup;              /* ASKING */
+	bool in_ring, wanted, refilling;
+	bool clamp;                     /* has due times of a wrong clock: read whatever they say */
+	const struct conf_route *route; /* of the configuration in force; NULL: none seen since */
+	struct rcpt *ready;             /* oldest first */
+	uint32_t nready;
+	uint32_t nactive;     /* in the window: ready, blocked, flying, ... */
+	uint32_t refs;        /* recipients that point here */
+	uint64_t bound_until; /* now_ms() when its site is asked for again */
+	/*
+	 * No due key in the index that isn't in memory is earlier than this; DEST_NEVER: there is
+	 * none at all.
+	 */
+	uint64_t index_due;
+	struct dest_cursor cursor;
+	uint64_t noted;     /* the earliest due time that came to the index during a slice */
+	uint64_t oldest_ms; /* no arrival is earlier than this; 0: not known */
+	uint16_t refused_code;
+	char *refused_status, *refused_text;
+	struct event timer; /* for index_due */
+	UT_hash_handle hh;
+	uint16_t name_len;
+	uint16_t domain_len; /* of a domain: how much of the name it is; else 0 */
+	char name[];
+};
+
+/* The one of that name, made if needed. Aborts when out of memory. */
+struct dest *dest_get(const char *name, size_t len);
+struct dest *dest_find(const char *name, size_t len);
+struct dest *dest_first(void);
+unsigned dest_count(void);
+
+/* Makes rcpt point to it. */
+void dest_assign(struct rcpt *rcpt, struct dest *dest);
+
+void dest_enter(struct dest *dest, enum dest_state state);
+
+/* Sees that it gets bound to a pool: at once, or when dnscache has answered. */
+void dest_bind(struct dest *dest);
+/* From its pool; it is UNBOUND then. */
+void dest_unbind(struct dest *dest);
+
+/* Ready recipients: at the end, at the front (not tried, it keeps its turn), out of the middle. */
+void dest_push(struct dest *dest, struct rcpt *rcpt);
+void dest_push_front(struct dest *dest, struct rcpt *rcpt);
+void dest_remove(struct dest *dest, struct rcpt *rcpt);
+
+/* Whether recipients may wait in memory: not while its site is down. */
+bool dest_parked(const struct dest *dest);
+
+/* Frees those that nothing needs. */
+void dest_sweep(void);
+
+/* A new configuration: all routes are read anew. */
+void dest_reconfigure(void);

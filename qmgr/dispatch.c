@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * All feeding happens at the end of a turn, once a pool: so recipients that one turn brought are
+ * grouped, and what goes to a worker is one packet. Among the connections of a pool the one with
+ * the fewest jobs is fed first; a new one is opened while something waits and none is without a
+ * job. Destinations of a pool take turns (the ring), a job at a time.
+ */
+#include "qmgr/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/child.h"
+#include "lib/counters.h"
+#include "lib/local.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "qmgr/dest.h"
+#include "qmgr/links.h"
+#include "qmgr/mailbox.h"
+#include "qmgr/message.h"
+#include "qmgr/now.h"
+#include "qmgr/schedule.h"
+#include "qmgr/segments.h"
+#include "qmgr/settle.h"
+
+#define RCPTS_ROOM 56000 /* bytes of a job's recipients */
+
+static void kick(struct loop_task *task);
+
+static struct {
+	bool open;
+	struct pool *kicked;
+	struct loop_task task;
+	unsigned jobs;
+} d = {.task = {.run = kick}};
+
+/* dispatch_jobs - under way */
+unsigned dispatch_jobs(void)
+{
+	return d.jobs;
+}
+
+/* -- connections and their places in the pool's lists */
+
+/* unlist - out of the list of its number of jobs */
+static void unlist(struct conn *conn)
+{
+	if (conn->listed)
+		DL_DELETE(conn->pool->conns[conn->njobs], conn);
+	conn->listed = false;
+}
+
+/* enlist - where one with its number of jobs belongs, if it may get more */
+static void enlist(struct conn *conn)
+{
+	uint32_t max = conn->pool->site->limits.messages_per_connection;
+	bool more = conn->state == CONN_OPEN && conn->njobs < conn->window &&
+		    (!max || conn->given < max) && !conn->worker->draining;
+	if (more)
+		DL_APPEND(conn->pool->conns[conn->njobs], conn);
+	conn->listed = more;
+}
+
+/* emptiest - the connection with the fewest jobs whose worker has credit */
+static struct conn *emptiest(struct pool *pool)
+{
+	for (unsigned i = 0; i < POOL_WINDOW; i++) {
+		struct conn *conn;
+		DL_FOREACH (pool->conns[i], conn) {
+			struct worker *w = conn->worker;
+			if (w->njobs + unsettled_count(w) < WORKER_CREDIT)
+				return conn;
+		}
+	}
+	return NULL;
+}
+
+/* -- jobs */
+
+/* encode_rcpt - one recipient into the job's list */
+static int encode_rcpt(struct job_list *list, const struct rcpt *rcpt)
+{
+	struct job_rcpt out = {.number = rcpt->number,
+	    .address = {.data = rcpt->address, .len = rcpt->address_len},
+	    .orcpt = msg_str(rcpt->orcpt ? rcpt->orcpt : ""),
+	    .notify = rcpt->notify};
+	out.status = out.text = out.host = msg_str("");
+	if (rcpt->stage != STAGE_MAIL) {
+		out.outcome = rcpt->stage == STAGE_EXPIRED ? OUT_DEFERRED : OUT_FAILED;
+		if (rcpt->trouble) {
+			out.code = rcpt->trouble->code;
+			out.status = msg_str(rcpt->trouble->status);
+			out.text = msg_str(rcpt->trouble->text);
+			out.host = msg_str(rcpt->trouble->host);
+		}
+	}
+	return job_put_rcpt(list, &out);
+}
+
+/* kind_of - what a job of that transport is */
+static enum job_kind kind_of(enum transport transport)
+{
+	switch (transport) {
+	case TRANSPORT_LOCAL:
+		return JOB_LOCAL;
+	case TRANSPORT_NOTICE:
+		return JOB_NOTICE;
+	case TRANSPORT_DISCARD:
+		return JOB_DISCARD;
+	default:
+		return JOB_MAIL;
+	}
+}
+
+/* send_job - to the connection's worker */
+static void send_job(struct job *job, const struct job_list *list)
+{
+	const struct message *msg = job->msg;
+	const struct conf *conf = child_self()->conf;
+	struct conn *conn = job->conn;
+	const char *user = job->kind == JOB_LOCAL ? job->rcpts[0]->user : "";
+	uint8_t kind = conf->mailbox_kind == CONF_MAILBOX_MAILDIR ? LOCAL_MAILDIR : LOCAL_MBOX;
+	int err = link_give_segment(conn->worker, msg->segment);
+	if (!err)
+		err = CHAN_SEND(conn->worker->chan, deliver_job, .conn = conn->id,
+		    .kind = job->kind, .id = msg->id, .segment = msg->segment->name,
+		    .offset = msg->offset, .body = msg->body_at, .body_len = msg->body_len,
+		    .late_len = msg->late_len, .plain_len = msg->plain_len, .flags = msg->flags,
+		    .arrival_ms = msg->arrival_ms, .sender = msg_str(msg->sender),
+		    .envid = msg_str(msg->envid ? msg->envid : ""),
+		    .recipients = job_list_bytes(list), .user = msg_str(user), .mailbox_kind = kind,
+		    .mailbox = msg_str(conf->mailbox_path));
+	if (err && err != -EPIPE) /* -EPIPE: its end is about to be told, with all its jobs */
+		log_warnc(err, "a job for deliver/%u", conn->worker->instance);
+}
+
+/* fill - the first recipient of dest and those of the same message behind it */
+static unsigned fill(struct dest *dest, struct rcpt **rcpts, unsigned max, struct job_list *list)
+{
+	struct message *msg = dest->ready->msg;
+	unsigned n = 0;
+	while (n < max && dest->ready && dest->ready->msg == msg) {
+		struct rcpt *rcpt = dest->ready;
+		if (n && rcpt->stage != rcpts[0]->stage)
+			break;
+		if (encode_rcpt(list, rcpt))
+			break;
+		dest_remove(dest, rcpt);
+		rcpts[n++] = rcpt;
+	}
+	return n;
+}
+
+/* can_go - whether the first recipient of dest can be sent now; else it is put where it waits */
+static bool can_go(struct dest *dest)
+{
+	struct rcpt *rcpt = dest->ready;
+	struct segment *seg = rcpt->msg->segment;
+	if (seg->file == FILE_OPEN)
+		return dest->pool->transport != TRANSPORT_LOCAL || mailbox_take(rcpt);
+	dest_remove(dest, rcpt);
+	if (seg->file == FILE_LOST) {
+		settle_deferred(rcpt, "4.3.0", "its segment can't be opened");
+		seg->file = FILE_NONE; /* the next attempt tries again */
+		return false;
+	}
+	rcpt_enter(rcpt, RCPT_OPENING);
+	DL_APPEND(seg->opening, rcpt);
+	segment_want_file(seg);
+	return false;
+}
+
+#define JOB_RCPTS_MAX 1000
+
+/* give - the pool's next job to a connection; false when there is none now */
+static bool give(struct pool *pool, struct conn *conn)
+{
+	static struct rcpt *rcpts[JOB_RCPTS_MAX];
+	static unsigned char room[RCPTS_ROOM];
+	struct job_list list;
+	struct dest *dest = pool->ring;
+	unsigned max =
+	    pool->transport == TRANSPORT_LOCAL ? 1 : pool->site->limits.recipients_per_message;
+	if (!can_go(dest))
+		return false;
+	job_list_init(&list, room, sizeof(room));
+	unsigned n = fill(dest, rcpts, max < JOB_RCPTS_MAX ? max : JOB_RCPTS_MAX, &list);
+	if (!n)
+		log_bug("a recipient doesn't fit into a job");
+	if (dest->in_ring && dest->ring_next) { /* its turn is over */
+		DL_DELETE2(pool->ring, dest, ring_prev, ring_next);
+		DL_APPEND2(pool->ring, dest, ring_prev, ring_next);
+	}
+	struct job *job = calloc(1, sizeof(*job) + n * sizeof(struct rcpt *));
+	if (!job)
+		log_fatal("out of memory for a job");
+	job->conn = conn;
+	job->msg = rcpts[0]->msg;
+	job->kind = kind_of(pool->transport);
+	job->sent_ms = now_ms();
+	job->nrcpts = job->nleft = n;
+	for (unsigned i = 0; i < n; i++) {
+		job->rcpts[i] = rcpts[i];
+		rcpt_enter(rcpts[i], RCPT_FLYING);
+		rcpts[i]->job = job;
+	}
+	unlist(conn);
+	DL_APPEND(conn->jobs, job);
+	conn->njobs++;
+	conn->given++;
+	enlist(conn);
+	conn->worker->njobs++;
+	pool->site->flying += n;
+	d.jobs++;
+	counter_add(C_queue_jobs, 1);
+	counter_add(C_queue_active, n);
+	send_job(job, &list);
+	if (dest->nready < REFILL_LOW)
+		schedule_refill(dest);
+	return true;
+}
+
+/* -- feeding */
+
+/* choose_worker - the one with the fewest connections */
+static struct worker *choose_worker(void)
+{
+	struct worker *best = NULL, *w;
+	DL_FOREACH (links_workers(), w) {
+		if (w->told && !w->draining && (!best || w->nconns < best->nconns))
+			best = w;
+	}
+	return best;
+}
+
+/* domain_dest - for whose domain a connection of an MX pool is opened */
+static struct dest *domain_dest(struct pool *pool)
+{
+	return pool->ring ? pool->ring : pool->dests;
+}
+
+/* dispatch_open - one more connection */
+bool dispatch_open(struct pool *pool)
+{
+	static uint32_t last;
+	struct worker *w = choose_worker();
+	struct dest *dest = pool->by_mx ? domain_dest(pool) : NULL;
+	const struct conf_site *limits = &pool->site->limits;
+	struct target none = {.host = "", .port = (uint16_t)child_self()->conf->deliver.port};
+	const struct target *t = pool->ntargets ? &pool->targets[pool->target] : &none;
+	if (!d.open || !w || (pool->by_mx && !dest))
+		return false;
+	struct conn *conn = calloc(1, sizeof(*conn));
+	if (!conn)
+		log_fatal("out of memory for a connection");
+	conn->id = ++last ? last : ++last; /* 0 says: of an earlier qmgr */
+	conn->state = CONN_OPENING;
+	conn->worker = w;
+	conn->pool = pool;
+	conn->window = pool->transport == TRANSPORT_LOCAL ? 1 : POOL_WINDOW;
+	conn->dest = dest ? strdup(dest->name) : NULL;
+	conns_add(conn);
+	w->nconns++;
+	pool->nconns++;
+	pool->site->nconns++;
+	pool->site->opening++;
+	struct msg_bytes host =
+	    dest ? (struct msg_bytes){.data = dest->name, .len = dest->domain_len}
+		 : msg_str(t->host);
+	CHAN_SEND(w->chan, deliver_open, .conn = conn->id, .transport = (uint8_t)pool->transport,
+	    .by_mx = pool->by_mx, .host = host, .port = t->port, .tls = pool->tls,
+	    .implicit_tls = t->implicit_tls, .credential = msg_str(pool->credential),
+	    .source = msg_str(pool->source), .site = msg_str(pool->site->name),
+	    .connect_ms = (uint32_t)limits->connect_timeout,
+	    .reply_ms = (uint32_t)limits->reply_timeout, .idle_ms = (uint32_t)limits->idle,
+	    .max_messages = limits->messages_per_connection,
+	    .pipelining = (uint8_t)limits->pipelining);
+	return true;
+}
+
+/* feed - jobs as long as there are recipients and places, then perhaps one more connection */
+static void feed(struct pool *pool)
+{
+	struct conn *conn = NULL;
+	while (pool->ring && (conn = emptiest(pool)))
+		give(pool, conn);
+	if (pool->ring && !pool->conns[0] && site_may_open(pool->site))
+		dispatch_open(pool);
+}
+
+/* kick - the end of the turn */
+static void kick(struct loop_task *task)
+{
+	(void)task;
+	while (d.kicked) {
+		struct pool *pool = d.kicked;
+		d.kicked = pool->kick_next;
+		pool->kicked = false;
+		if (d.open)
+			feed(pool);
+	}
+}
+
+/* dispatch_pool - look at it at the end of this turn */
+void dispatch_pool(struct pool *pool)
+{
+	if (pool->kicked)
+		return;
+	pool->kicked = true;
+	pool->kick_next = d.kicked;
+	d.kicked = pool;
+	loop_defer(&d.task);
+}
+
+/* dispatch_all - every pool */
+void dispatch_all(void)
+{
+	struct site *site;
+	for (site = site_first(); site; site = site->hh.next) {
+		for (struct pool *pool = site->pools; pool; pool = pool->next) {
+			if (pool->ring)
+				dispatch_pool(pool);
+		}
+	}
+}
+
+/* dispatch_start - jobs may be given out */
+void dispatch_start(void)
+{
+	d.open = true;
+	dispatch_all();
+}
+
+/* dispatch_stop - no more */
+void dispatch_stop(void)
+{
+	d.open = false;
+}
+
+/* -- what comes back */
+
+/* job_leave - one recipient less; its mailbox is free */
+void job_leave(struct job *job, unsigned i)
+{
+	struct rcpt *rcpt = job->rcpts[i];
+	job->rcpts[i] = NULL;
+	job->nleft--;
+	rcpt->job = NULL;
+	job->conn->pool->site->flying--;
+	counter_sub(C_queue_active, 1);
+	rcpt_enter(rcpt, RCPT_NEW);
+	if (job->kind == JOB_LOCAL)
+		mailbox_free(rcpt->user);
+}
+
+/* give_back - not tried: it keeps its turn */
+void dispatch_give_back(struct rcpt *rcpt)
+{
+	if (rcpt->doomed)
+		settle_deleted(rcpt);
+	else if (dest_parked(rcpt->dest) || !rcpt->windowed)
+		schedule_place(rcpt);
+	else
+		dest_push_front(rcpt->dest, rcpt);
+}
+
+/* job_end - all its recipients are settled */
+void job_end(struct job *job)
+{
+	struct conn *conn = job->conn;
+	unlist(conn);
+	DL_DELETE(conn->jobs, job);
+	conn->njobs--;
+	enlist(conn);
+	conn->worker->njobs--;
+	d.jobs--;
+	free(job);
+	dispatch_pool(conn->pool);
+}
+
+/* job_drop - none of what is left was tried */
+static void job_drop(struct job *job)
+{
+	for (unsigned i = job->nrcpts; i-- > 0;) { /* from the end: the front is pushed last */
+		struct rcpt *rcpt = job->rcpts[i];
+		if (!rcpt)
+			continue;
+		job_leave(job, i);
+		dispatch_give_back(rcpt);
+	}
+	job_end(job);
+}
+
+/* dispatch_drop_jobs - all of a connection, the last one first */
+void dispatch_drop_jobs(struct conn *conn)
+{
+	conn->state = CONN_CLOSING;
+	while (conn->jobs)
+		job_drop(conn->jobs->prev);
+	unlist(conn);
+}
+
+/* conn_opened - it takes jobs from now on */
+void dispatch_conn_open(struct conn *conn)
+{
+	conn->state = CONN_OPEN;
+	conn->pool->site->opening--;
+	enlist(conn);
+	site_opened(conn->pool);
+	dispatch_pool(conn->pool);
+}
+
+/* dispatch_segment_opened - recipients that waited for the file */
+void dispatch_segment_opened(struct segment *seg)
+{
+	while (seg->opening) {
+		struct rcpt *rcpt = seg->opening;
+		DL_DELETE(seg->opening, rcpt);
+		rcpt_enter(rcpt, RCPT_NEW);
+		if (seg->file == FILE_LOST)
+			settle_deferred(rcpt, "4.3.0", "its segment can't be opened");
+		else
+			schedule_place(rcpt);
+	}
+}

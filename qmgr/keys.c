@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Straight lists of puts and gets. The first byte of a row is the version of its form; a reader
+ * refuses another one, and the index is then rebuilt from the segments.
+ */
+#include "qmgr/keys.h"
+
+#include "lib/wire.h"
+
+#define ROW_VERSION 1
+
+/* keys_msg - key of a message */
+size_t keys_msg(unsigned char buf[8], uint64_t id)
+{
+	id = htobe64(id);
+	memcpy(buf, &id, 8);
+	return 8;
+}
+
+/* keys_rcpt - key of a recipient */
+size_t keys_rcpt(unsigned char buf[12], uint64_t id, uint32_t number)
+{
+	keys_msg(buf, id);
+	number = htobe32(number);
+	memcpy(buf + 8, &number, 4);
+	return 12;
+}
+
+/* keys_seg - key of a segment */
+size_t keys_seg(unsigned char buf[8], uint64_t name)
+{
+	return keys_msg(buf, name);
+}
+
+/* keys_due - key of the schedule */
+size_t keys_due(unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len, uint64_t due,
+    uint64_t id, uint32_t number)
+{
+	if (dest_len > KEYS_DEST_MAX)
+		dest_len = KEYS_DEST_MAX;
+	memcpy(buf, dest, dest_len);
+	buf[dest_len] = 0;
+	due = htobe64(due);
+	memcpy(buf + dest_len + 1, &due, 8);
+	keys_rcpt(buf + dest_len + 9, id, number);
+	return dest_len + KEYS_DUE_TAIL;
+}
+
+/* keys_get_msg - the ID in a key */
+int keys_get_msg(const void *key, size_t len, uint64_t *id)
+{
+	struct wire_in in;
+	wire_in_init(&in, key, len);
+	*id = wire_get_u64(&in);
+	return wire_in_end(&in);
+}
+
+/* keys_get_rcpt - ID and number in a key */
+int keys_get_rcpt(const void *key, size_t len, uint64_t *id, uint32_t *number)
+{
+	struct wire_in in;
+	wire_in_init(&in, key, len);
+	*id = wire_get_u64(&in);
+	*number = wire_get_u32(&in);
+	return wire_in_end(&in);
+}
+
+/* keys_get_due - the parts of a key of the schedule */
+int keys_get_due(const void *key, size_t len, struct msg_bytes *dest, uint64_t *due, uint64_t *id,
+    uint32_t *number)
+{
+	struct wire_in in;
+	if (len < KEYS_DUE_TAIL || len > KEYS_DUE_MAX)
+		return -EBADMSG;
+	*dest = (struct msg_bytes){.data = key, .len = (uint32_t)(len - KEYS_DUE_TAIL)};
+	wire_in_init(&in, (const char *)key + dest->len, KEYS_DUE_TAIL);
+	if (wire_get_u8(&in) != 0)
+		return -EBADMSG;
+	*due = wire_get_u64(&in);
+	*id = wire_get_u64(&in);
+	*number = wire_get_u32(&in);
+	return wire_in_end(&in);
+}
+
+/* put_text - at most max bytes of a text */
+static void put_text(struct wire_out *w, struct msg_bytes text, size_t max)
+{
+	wire_put_bytes(w, text.data, text.len < max ? text.len : max);
+}
+
+/* get_text - a counted text in place */
+static struct msg_bytes get_text(struct wire_in *in)
+{
+	size_t len;
+	const char *data = wire_get_bytes(in, &len);
+	return (struct msg_bytes){.data = data, .len = (uint32_t)len};
+}
+
+/* start_row - a writer that has put the version */
+static void start_row(struct wire_out *w, unsigned char buf[KEYS_ROW_MAX])
+{
+	wire_out_fixed(w, buf, KEYS_ROW_MAX);
+	wire_put_u8(w, ROW_VERSION);
+}
+
+/* end_row - the length or the error */
+static int end_row(const struct wire_out *w)
+{
+	int err = wire_out_end(w);
+	return err ? err : (int)w->len;
+}
+
+/* open_row - a reader behind the version */
+static void open_row(struct wire_in *in, const void *data, size_t len)
+{
+	wire_in_init(in, data, len);
+	if (wire_get_u8(in) != ROW_VERSION)
+		wire_in_fail(in);
+}
+
+/* keys_put_msg_row - encode a message */
+int keys_put_msg_row(const struct row_msg *row, unsigned char buf[KEYS_ROW_MAX])
+{
+	struct wire_out w;
+	start_row(&w, buf);
+	wire_put_u64(&w, row->segment);
+	wire_put_u64(&w, row->offset);
+	wire_put_u64(&w, row->body_at);
+	wire_put_u64(&w, row->body_len);
+	wire_put_u64(&w, row->plain_len);
+	wire_put_u64(&w, row->arrival_ms);
+	wire_put_u32(&w, row->late_len);
+	wire_put_u32(&w, row->flags);
+	wire_put_u32(&w, row->left);
+	wire_put_u32(&w, row->next);
+	put_text(&w, row->sender, KEYS_ROW_MAX);
+	put_text(&w, row->envid, 128); /* RFC 3461 §4.4: at most 100 characters */
+	return end_row(&w);
+}
+
+/* keys_get_msg_row - decode a message */
+int keys_get_msg_row(const void *data, size_t len, struct row_msg *row)
+{
+	struct wire_in in;
+	open_row(&in, data, len);
+	row->segment = wire_get_u64(&in);
+	row->offset = wire_get_u64(&in);
+	row->body_at = wire_get_u64(&in);
+	row->body_len = wire_get_u64(&in);
+	row->plain_len = wire_get_u64(&in);
+	row->arrival_ms = wire_get_u64(&in);
+	row->late_len = wire_get_u32(&in);
+	row->flags = wire_get_u32(&in);
+	row->left = wire_get_u32(&in);
+	row->next = wire_get_u32(&in);
+	row->sender = get_text(&in);
+	row->envid = get_text(&in);
+	return wire_in_end(&in);
+}
+
+/* keys_put_rcpt_row - encode a recipient; the peer's words get what room is left */
+int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX])
+{
+	struct wire_out w;
+	start_row(&w, buf);
+	wire_put_u8(&w, row->stage);
+	wire_put_u8(&w, row->depth);
+	wire_put_u8(&w, row->notify);
+	wire_put_u16(&w, row->attempts);
+	wire_put_u16(&w, row->code);
+	wire_put_u32(&w, row->parent);
+	wire_put_u64(&w, row->due_ms);
+	/* dest and address can't be cut: a row must lead back to its keys and its recipient */
+	wire_put_bytes(&w, row->dest.data, row->dest.len);
+	wire_put_bytes(&w, row->address.data, row->address.len);
+	put_text(&w, row->status, 16);
+	size_t room = KEYS_ROW_MAX - w.len;
+	size_t host = room > 200 ? 80 : 0;
+	put_text(&w, row->orcpt, room > 700 ? 500 : room / 2);
+	put_text(&w, row->host, host);
+	room = w.len + 4 < KEYS_ROW_MAX ? KEYS_ROW_MAX - w.len - 4 : 0;
+	put_text(&w, row->text, room);
+	return end_row(&w);
+}
+
+/* keys_get_rcpt_row - decode a recipient */
+int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row)
+{
+	struct wire_in in;
+	open_row(&in, data, len);
+	row->stage = wire_get_u8(&in);
+	row->depth = wire_get_u8(&in);
+	row->notify = wire_get_u8(&in);
+	row->attempts = wire_get_u16(&in);
+	row->code = wire_get_u16(&in);
+	row->parent = wire_get_u32(&in);
+	row->due_ms = wire_get_u64(&in);
+	row->dest = get_text(&in);
+	row->address = get_text(&in);
+	row->status = get_text(&in);
+	row->orcpt = get_text(&in);
+	row->host = get_text(&in);
+	row->text = get_text(&in);
+	if (row->stage > STAGE_DAMAGED || row->dest.len > KEYS_DEST_MAX)
+		wire_in_fail(&in);
+	return wire_in_end(&in);
+}
+
+/* keys_put_seg_row - encode a segment */
+int keys_put_seg_row(const struct row_seg *row, unsigned char buf[KEYS_ROW_MAX])
+{
+	struct wire_out w;
+	start_row(&w, buf);
+	wire_put_u64(&w, row->nonce);
+	wire_put_u8(&w, row->kind);
+	wire_put_u64(&w, row->size);
+	wire_put_u64(&w, row->limit);
+	wire_put_u64(&w, row->taken);
+	wire_put_u64(&w, row->end);
+	wire_put_u32(&w, row->live);
+	return end_row(&w);
+}
+
+/* keys_get_seg_row - decode a segment */
+int keys_get_seg_row(const void *data, size_t len, struct row_seg *row)
+{
+	struct wire_in in;
+	open_row(&in, data, len);
+	row->nonce = wire_get_u64(&in);
+	row->kind = wire_get_u8(&in);
+	row->size = wire_get_u64(&in);
+	row->limit = wire_get_u64(&in);
+	row->taken = wire_get_u64(&in);
+	row->end = wire_get_u64(&in);
+	row->live = wire_get_u32(&in);
+	return wire_in_end(&in);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The layout of the index: keys and rows of each table, encoded with lib/wire.h. Numbers in keys
+ * are big-endian, so that the tables' byte order is the numbers' order. Pure functions; rows point
+ * into the bytes they were decoded from.
+ *
+ *   msg    id                          -> struct row_msg
+ *   rcpt   id, number                  -> struct row_rcpt
+ *   due    dest NUL due id number      -> nothing: the schedule, by destination, oldest first
+ *   seg    name                        -> struct row_seg
+ *   meta   a word                      -> u64
+ *
+ * A row stays under KEYS_ROW_MAX bytes: what peers said is cut to fit.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/msg.h"
+
+#define KEYS_ROW_MAX  1024 /* bytes of a row */
+#define KEYS_DEST_MAX 400  /* bytes of a destination's name; LMDB allows keys of 511 */
+#define KEYS_DUE_TAIL 21   /* NUL, due, id, number */
+#define KEYS_DUE_MAX  (KEYS_DEST_MAX + KEYS_DUE_TAIL)
+#define KEYS_META_IDS "ids" /* no name or ID up to this one may be given out again */
+
+/* What becomes of a recipient: kept in its row. Numbers are on disk: append only. */
+enum rcpt_stage {
+	STAGE_MAIL = 0,    /* to be delivered */
+	STAGE_FAILED = 1,  /* failed for good, its sender not yet told */
+	STAGE_EXPIRED = 2, /* the same, because its time ran out */
+	STAGE_DAMAGED = 3, /* its record can't be read or sent: set aside, no due key */
+};
+
+struct row_msg {
+	uint64_t segment, offset;
+	uint64_t body_at, body_len, plain_len, arrival_ms;
+	uint32_t late_len, flags;
+	uint32_t left; /* recipients that still live */
+	uint32_t next; /* the next recipient number an expansion may give */
+	struct msg_bytes sender, envid;
+};
+
+struct row_rcpt {
+	uint8_t stage, depth, notify;
+	uint16_t attempts, code;
+	uint32_t parent; /* UINT32_MAX: from the envelope */
+	uint64_t due_ms; /* wall clock */
+	struct msg_bytes dest, address, orcpt;
+	struct msg_bytes status, host, text; /* of the last trouble */
+};
+
+struct row_seg {
+	uint64_t nonce; /* 0: not known yet */
+	uint8_t kind;   /* enum segment_kind */
+	uint64_t size, limit;
+	uint64_t taken; /* below it every record has rows or is done */
+	uint64_t end;   /* sealed here; 0: not sealed */
+	uint32_t live;  /* messages of it that have rows */
+};
+
+/* Keys: written into buf, which is large enough; the length is returned. */
+size_t keys_msg(unsigned char buf[8], uint64_t id);
+size_t keys_rcpt(unsigned char buf[12], uint64_t id, uint32_t number);
+size_t keys_seg(unsigned char buf[8], uint64_t name);
+size_t keys_due(unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len, uint64_t due,
+    uint64_t id, uint32_t number);
+
+/* And back: 0 or -EBADMSG. dest points into the key. */
+int keys_get_msg(const void *key, size_t len, uint64_t *id);
+int keys_get_rcpt(const void *key, size_t len, uint64_t *id, uint32_t *number);
+int keys_get_due(const void *key, size_t len, struct msg_bytes *dest, uint64_t *due, uint64_t *id,
+    uint32_t *number);
+
+/* Rows: the length written, or -EMSGSIZE when the parts that can't be cut don't fit. */
+int keys_put_msg_row(const struct row_msg *row, unsigned char buf[KEYS_ROW_MAX]);
+int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX]);
+int keys_put_seg_row(const struct row_seg *row, unsigned char buf[KEYS_ROW_MAX]);
+
+/* And back: 0 or -EBADMSG. */
+int keys_get_msg_row(const void *data, size_t len, struct row_msg *row);
+int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row);
+int keys_get_seg_row(const void *data, size_t len, struct row_seg *row);

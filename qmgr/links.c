@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One table of handlers for each kind of neighbour. A deliver worker's slot is its bit in the
+ * segments' sets of who has their descriptor; it is given again when the worker is gone.
+ */
+#include "qmgr/links.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/child.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "qmgr/batch.h"
+#include "qmgr/claims.h"
+#include "qmgr/dispatch.h"
+#include "qmgr/expand.h"
+#include "qmgr/grant.h"
+#include "qmgr/lookup.h"
+#include "qmgr/message.h"
+#include "qmgr/reclaim.h"
+#include "qmgr/segments.h"
+
+static struct {
+	struct smtpd_link *smtpds;
+	struct worker *workers;
+	struct chan *keeper, *dnscache;
+	unsigned expect_smtpd, expect_deliver;
+	unsigned came_smtpd, came_deliver; /* LINKs since the start */
+	bool waiting, ready, full;
+	struct event *timer;
+	void (*on_ready)(void);
+	uint64_t slots[SEGMENT_WORKERS / 64];
+} links;
+
+/* -- who is waited for */
+
+/* all_told - every link that is expected came and has said what it has to say */
+static bool all_told(void)
+{
+	struct smtpd_link *s;
+	struct worker *w;
+	if (!links.expect_smtpd || !links.expect_deliver || links.came_smtpd < links.expect_smtpd ||
+	    links.came_deliver < links.expect_deliver)
+		return false;
+	DL_FOREACH (links.smtpds, s) {
+		if (!s->repeated)
+			return false;
+	}
+	DL_FOREACH (links.workers, w) {
+		if (!w->told)
+			return false;
+	}
+	return true;
+}
+
+/* check_ready - all have spoken, or the time is over */
+static void check_ready(bool time_over)
+{
+	if (!links.waiting || links.ready || (!time_over && !all_told()))
+		return;
+	if (time_over)
+		log_warnx("not all of %u smtpd and %u deliver spoke within %d ms; going on",
+		    links.expect_smtpd, links.expect_deliver, LINKS_WAIT_MS);
+	links.ready = true;
+	event_del(links.timer);
+	links.on_ready();
+}
+
+/* on_timeout - somebody stays silent */
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	check_ready(true);
+}
+
+/* links_wait - until all have spoken */
+void links_wait(void (*ready)(void))
+{
+	links.on_ready = ready;
+	links.waiting = true;
+	links.timer = evtimer_new(loop_base(), on_timeout, NULL);
+	if (!links.timer)
+		log_fatal("out of memory for a timer");
+	event_add(links.timer, &(struct timeval){.tv_sec = LINKS_WAIT_MS / 1000});
+	check_ready(false);
+}
+
+/* links_ready - jobs may be given out */
+bool links_ready(void)
+{
+	return links.ready;
+}
+
+/* -- smtpd */
+
+/* on_want - WANT */
+static void on_want(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan;
+	grant_want(arg, m->smtpd_want.kind, m->smtpd_want.count);
+}
+
+/* blame - what it said makes no sense: its channel, not our life */
+static void blame(struct smtpd_link *link, int err)
+{
+	if (!err)
+		return;
+	segment_writer_gone(link);
+	grant_link_gone(link);
+	chan_free(link->chan);
+	DL_DELETE(links.smtpds, link);
+	free(link);
+}
+
+/* on_submit - SUBMIT */
+static void on_submit(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan;
+	blame(arg, segment_submit(arg, m->smtpd_submit.segment, m->smtpd_submit.end));
+}
+
+/* on_sealed - SEALED */
+static void on_sealed(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan;
+	blame(arg, segment_sealed(arg, m->smtpd_sealed.segment, m->smtpd_sealed.end));
+}
+
+/* on_repeated - its SUBMITs were repeated */
+static void on_repeated(struct chan *chan, union msg_any *m, void *arg)
+{
+	struct smtpd_link *link = arg;
+	(void)chan, (void)m;
+	link->repeated = true;
+	check_ready(false);
+}
+
+/* on_smtpd_closed - it is gone; all it said was heard */
+static void on_smtpd_closed(struct chan *chan, void *arg)
+{
+	struct smtpd_link *link = arg;
+	segment_writer_gone(link);
+	grant_link_gone(link);
+	DL_DELETE(links.smtpds, link);
+	chan_free(chan);
+	free(link);
+	check_ready(false);
+}
+
+static const struct chan_handlers smtpd_handlers = {
+    .on =
+	{
+	    [MSG_smtpd_want] = on_want,
+	    [MSG_smtpd_submit] = on_submit,
+	    [MSG_smtpd_sealed] = on_sealed,
+	    [MSG_smtpd_repeated] = on_repeated,
+	},
+    .closed = on_smtpd_closed,
+};
+
+/* link_say_taken - TAKEN */
+void link_say_taken(struct segment *seg, struct smtpd_link *link)
+{
+	CHAN_SEND(link->chan, qmgr_taken, .segment = seg->name, .end = seg->taken);
+}
+
+/* links_smtpds - for walks */
+struct smtpd_link *links_smtpds(void)
+{
+	return links.smtpds;
+}
+
+/* -- deliver */
+
+/* on_opened - OPENED */
+static void on_opened(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan;
+	dispatch_opened(arg, &m->deliver_opened);
+}
+
+/* on_result - RESULT */
+static void on_result(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan;
+	dispatch_result(arg, &m->deliver_result);
+}
+
+/* on_closed - CLOSED */
+static void on_closed(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan;
+	dispatch_closed(arg, &m->deliver_closed);
+}
+
+/* on_inflight - what it has on the wire; with the last one it may get jobs */
+static void on_inflight(struct chan *chan, union msg_any *m, void *arg)
+{
+	struct worker *w = arg;
+	(void)chan;
+	claims_inflight(w, m->deliver_inflight.places);
+	if (!m->deliver_inflight.last)
+		return;
+	w->told = true;
+	check_ready(false);
+	if (links.ready)
+		dispatch_all();
+}
+
+/* on_local - a delivery as another user: master starts it */
+static void on_local(struct chan *chan, union msg_any *m, void *arg)
+{
+	const struct msg_deliver_local *in = &m->deliver_local;
+	(void)chan, (void)arg;
+	int err = CHAN_SEND(child_self()->master, qmgr_local, .user = in->user, .kind = in->kind,
+	    .mailbox = in->mailbox, .sender = in->sender, .recipient = in->recipient,
+	    .pipe = in->pipe, .result = in->result);
+	if (err) /* the descriptors close: deliver sees the end without a line and tries later */
+		log_warnc(err, "a local delivery for %.*s", (int)in->user.len, in->user.data);
+}
+
+/* on_worker_closed - it is gone; all its results were heard */
+static void on_worker_closed(struct chan *chan, void *arg)
+{
+	struct worker *w = arg;
+	struct segment *seg;
+	DL_DELETE(links.workers, w);
+	dispatch_worker_gone(w);
+	claims_worker_gone(w);
+	while (w->head < w->tail) {
+		struct unsettled *u = unsettled_at(w, w->head++);
+		if (u->segment)
+			u->segment->refs--;
+	}
+	for (seg = segment_first(); seg; seg = seg->hh.next)
+		seg->workers[w->slot / 64] &= ~(UINT64_C(1) << w->slot % 64);
+	links.slots[w->slot / 64] &= ~(UINT64_C(1) << w->slot % 64);
+	chan_free(chan);
+	free(w->ring);
+	free(w);
+	check_ready(false);
+}
+
+static const struct chan_handlers worker_handlers = {
+    .on =
+	{
+	    [MSG_deliver_opened] = on_opened,
+	    [MSG_deliver_result] = on_result,
+	    [MSG_deliver_closed] = on_closed,
+	    [MSG_deliver_inflight] = on_inflight,
+	    [MSG_deliver_local] = on_local,
+	},
+    .closed = on_worker_closed,
+};
+
+/* links_workers - for walks */
+struct worker *links_workers(void)
+{
+	return links.workers;
+}
+
+/* link_give_segment - its descriptor, once */
+int link_give_segment(struct worker *w, struct segment *seg)
+{
+	uint64_t bit = UINT64_C(1) << w->slot % 64;
+	if (seg->workers[w->slot / 64] & bit)
+		return 0;
+	int err = CHAN_SEND(w->chan, deliver_segment, .segment = seg->name, .file = seg->fd);
+	if (!err)
+		seg->workers[w->slot / 64] |= bit;
+	return err;
+}
+
+/* link_release_segment - RELEASE to all that have it */
+void link_release_segment(struct segment *seg)
+{
+	struct worker *w;
+	DL_FOREACH (links.workers, w) {
+		uint64_t bit = UINT64_C(1) << w->slot % 64;
+		if (seg->workers[w->slot / 64] & bit)
+			CHAN_SEND(w->chan, deliver_release, .segment = seg->name);
+		seg->workers[w->slot / 64] &= ~bit;
+	}
+}
+
+/* -- results that aren't committed yet */
+
+/* unsettled_at - an entry of the ring */
+struct unsettled *unsettled_at(struct worker *w, uint64_t position)
+{
+	return &w->ring[position % w->ring_size];
+}
+
+/* unsettled_count - entries of the ring */
+unsigned unsettled_count(const struct worker *w)
+{
+	return (unsigned)(w->tail - w->head);
+}
+
+/* grow - a ring twice as large, entries where their positions say */
+static void grow(struct worker *w)
+{
+	size_t size = w->ring_size ? w->ring_size * 2 : 256;
+	struct unsettled *ring = calloc(size, sizeof(*ring));
+	if (!ring)
+		log_fatal("out of memory for results");
+	for (uint64_t p = w->head; p < w->tail; p++)
+		ring[p % size] = *unsettled_at(w, p);
+	free(w->ring);
+	w->ring = ring;
+	w->ring_size = size;
+}
+
+/* unsettled_add - one more */
+uint64_t unsettled_add(
+    struct worker *w, uint64_t seq, struct segment *seg, uint64_t offset, uint64_t batch)
+{
+	if (w->tail - w->head == w->ring_size)
+		grow(w);
+	*unsettled_at(w, w->tail) =
+	    (struct unsettled){.seq = seq, .segment = seg, .offset = offset, .batch = batch};
+	if (seg)
+		seg->refs++;
+	if (unsettled_count(w) == WORKER_CREDIT)
+		links.full = true;
+	return w->tail++;
+}
+
+/* settled - the index knows it, or need not */
+static bool settled(const struct unsettled *u)
+{
+	return !u->claims && u->batch <= batch_committed() &&
+	       (!u->segment || u->segment->taken > u->offset);
+}
+
+/* unsettled_commit - COMMITTED for the settled ones at the front of each ring */
+void unsettled_commit(void)
+{
+	struct worker *w;
+	DL_FOREACH (links.workers, w) {
+		uint64_t seq = 0;
+		bool any = false;
+		for (; w->head < w->tail; w->head++) {
+			struct unsettled *u = unsettled_at(w, w->head);
+			if (!settled(u))
+				break;
+			seq = u->seq;
+			any = true;
+			if (u->segment)
+				u->segment->refs--;
+			if (u->segment && !u->segment->refs)
+				segment_unused(u->segment);
+		}
+		if (any)
+			CHAN_SEND(w->chan, deliver_committed, .seq = seq);
+		if (w->head < w->tail)
+			batch_result(); /* what waits for an older record of its segment */
+	}
+	if (links.full) {
+		links.full = false;
+		dispatch_all();
+	}
+}
+
+/* -- keeper and dnscache */
+
+/* on_expanded - EXPAND's answer */
+static void on_expanded(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan, (void)arg;
+	expand_answer(&m->keeper_expand_is);
+}
+
+/* on_keeper_closed - asked again through the next link */
+static void on_keeper_closed(struct chan *chan, void *arg)
+{
+	(void)arg;
+	if (links.keeper == chan)
+		links.keeper = NULL;
+	chan_free(chan);
+}
+
+static const struct chan_handlers keeper_handlers = {
+    .on = {[MSG_keeper_expand_is] = on_expanded},
+    .closed = on_keeper_closed,
+};
+
+/* on_site - SITE's answer */
+static void on_site(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan, (void)arg;
+	lookup_answer(&m->dns_site_is);
+}
+
+/* on_dnscache_closed - asked again through the next link */
+static void on_dnscache_closed(struct chan *chan, void *arg)
+{
+	(void)arg;
+	if (links.dnscache == chan)
+		links.dnscache = NULL;
+	chan_free(chan);
+}
+
+static const struct chan_handlers dnscache_handlers = {
+    .on = {[MSG_dns_site_is] = on_site},
+    .closed = on_dnscache_closed,
+};
+
+/* links_keeper - NULL while there is none */
+struct chan *links_keeper(void)
+{
+	return links.keeper;
+}
+
+/* links_dnscache - NULL while there is none */
+struct chan *links_dnscache(void)
+{
+	return links.dnscache;
+}
+
+/* -- LINK */
+
+/* add_smtpd - a writer */
+static void add_smtpd(unsigned instance, unsigned expect, int fd)
+{
+	struct smtpd_link *link = calloc(1, sizeof(*link));
+	if (link)
+		link->chan = chan_new(fd, ROLE_QMGR, ROLE_SMTPD, instance, &smtpd_handlers, link);
+	if (!link || !link->chan)
+		log_fatal("out of memory for a link");
+	link->instance = instance;
+	links.expect_smtpd = expect;
+	links.came_smtpd++;
+	DL_APPEND(links.smtpds, link);
+	space_tell(link);
+}
+
+/* free_slot - for a worker; SEGMENT_WORKERS when there is none */
+static unsigned free_slot(void)
+{
+	for (unsigned i = 0; i < SEGMENT_WORKERS; i++) {
+		if (!(links.slots[i / 64] & UINT64_C(1) << i % 64))
+			return i;
+	}
+	return SEGMENT_WORKERS;
+}
+
+/* add_worker - a deliver worker */
+static void add_worker(unsigned instance, unsigned expect, int fd)
+{
+	unsigned slot = free_slot();
+	links.expect_deliver = expect;
+	links.came_deliver++;
+	if (slot == SEGMENT_WORKERS) {
+		log_warnx(
+		    "deliver/%u: more than %u workers are not used", instance, SEGMENT_WORKERS);
+		close(fd);
+		return;
+	}
+	struct worker *w = calloc(1, sizeof(*w));
+	if (w)
+		w->chan = chan_new(fd, ROLE_QMGR, ROLE_DELIVER, instance, &worker_handlers, w);
+	if (!w || !w->chan)
+		log_fatal("out of memory for a link");
+	w->instance = instance;
+	w->slot = slot;
+	links.slots[slot / 64] |= UINT64_C(1) << slot % 64;
+	DL_APPEND(links.workers, w);
+}
+
+/* replace - one of which there is one */
+static void replace(struct chan **chan, enum role role, unsigned instance,
+    const struct chan_handlers *handlers, int fd)
+{
+	chan_free(*chan);
+	*chan = chan_new(fd, ROLE_QMGR, role, instance, handlers, NULL);
+	if (!*chan)
+		log_fatal("out of memory for a link");
+}
+
+/* links_add - LINK */
+void links_add(enum role role, unsigned instance, unsigned kind, unsigned expect, int fd)
+{
+	if (kind != LINK_CHANNEL)
+		role = ROLE_NONE;
+	switch (role) {
+	case ROLE_SMTPD:
+		add_smtpd(instance, expect, fd);
+		break;
+	case ROLE_DELIVER:
+		add_worker(instance, expect, fd);
+		break;
+	case ROLE_KEEPER:
+		replace(&links.keeper, role, instance, &keeper_handlers, fd);
+		expand_linked();
+		break;
+	case ROLE_DNSCACHE:
+		replace(&links.dnscache, role, instance, &dnscache_handlers, fd);
+		lookup_linked();
+		break;
+	default:
+		log_warnx("a link to %s/%u is not expected", role_name(role), instance);
+		close(fd);
+	}
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The channels to the neighbours, made of the sockets that master hands out with LINK, and who has
+ * to be waited for after a start (DESIGN §2): no job is given out before every living deliver
+ * worker has sent its uncommitted results and what it has on the wire, and every living smtpd its
+ * SUBMITs; five seconds at most.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/chan.h"
+
+#define LINKS_WAIT_MS 5000 /* master ends a neighbour that stays silent so long */
+
+struct segment;
+struct site;
+
+struct smtpd_link {
+	struct smtpd_link *next, *prev;
+	struct chan *chan;
+	unsigned instance;
+	bool repeated; /* its repetition is complete */
+};
+
+/* A result that the index doesn't know yet: what COMMITTED waits for. */
+struct unsettled {
+	uint64_t seq, offset;
+	struct segment *segment; /* referenced; NULL: nothing to wait for there */
+	uint64_t batch;          /* settled when this transaction is committed */
+	uint32_t claims;         /* claims that hold a result of it */
+};
+
+struct worker {
+	struct worker *next, *prev;
+	struct chan *chan;
+	unsigned instance;
+	unsigned slot; /* its bit in segment->workers */
+	bool told;     /* it sent all of INFLIGHT: it may get jobs */
+	bool draining; /* its channel says so: no new connections */
+	unsigned nconns;
+	unsigned njobs;
+	/* a ring of results, oldest first; positions only rise */
+	struct unsettled *ring;
+	size_t ring_size;
+	uint64_t head, tail;
+};
+
+/* LINK from master. Takes the descriptor. */
+void links_add(enum role role, unsigned instance, unsigned kind, unsigned expect, int fd);
+
+/* Begins to wait; `ready` is called once when all have spoken or the time is over. */
+void links_wait(void (*ready)(void));
+bool links_ready(void);
+/* Whether every smtpd that lives has repeated its SUBMITs: only then a segment is an orphan. */
+bool links_smtpd_told(void);
+
+struct worker *links_workers(void);
+struct smtpd_link *links_smtpds(void);
+/* NULL while there is none. */
+struct chan *links_keeper(void);
+struct chan *links_dnscache(void);
+
+/* Tells the writer how far a segment is taken. */
+void link_say_taken(struct segment *seg, struct smtpd_link *link);
+/* Sends a worker the segment's descriptor if it doesn't have it. 0 or -E.... */
+int link_give_segment(struct worker *worker, struct segment *seg);
+/* Tells all that have it to close it. */
+void link_release_segment(struct segment *seg);
+
+/* -- results that aren't committed yet */
+
+/* A new entry for a RESULT; the pointer is good until the next one. Returns its position. */
+uint64_t unsettled_add(
+    struct worker *worker, uint64_t seq, struct segment *seg, uint64_t offset, uint64_t batch);
+struct unsettled *unsettled_at(struct worker *worker, uint64_t position);
+/* After a commit: COMMITTED to each worker for all that is settled. */
+void unsettled_commit(void);
+/* Results of a worker that wait. */
+unsigned unsettled_count(const struct worker *worker);

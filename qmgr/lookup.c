@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A table by request number for what is asked, a list for what waits. An answer to a number that
+ * isn't known (asked through an earlier link) is dropped.
+ */
+#include "qmgr/lookup.h"
+
+#include <stdlib.h>
+
+#include "lib/dns.h"
+#include "lib/hash.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "qmgr/dest.h"
+#include "qmgr/links.h"
+#include "qmgr/message.h"
+#include "qmgr/now.h"
+#include "qmgr/settle.h"
+#include "qmgr/site.h"
+
+struct lookup {
+	uint32_t request; /* 0: waits in the line */
+	struct dest *dest;
+	struct event *timer;
+	struct lookup *next, *prev; /* of the line */
+	UT_hash_handle hh;
+};
+
+static struct lookup *asked, *line;
+static uint32_t last_request;
+
+/* ask - one question, or it stays unasked until there is a link */
+static void ask(const struct lookup *l)
+{
+	struct chan *chan = links_dnscache();
+	if (!chan)
+		return;
+	const struct msg_bytes domain = {.data = l->dest->name, .len = l->dest->domain_len};
+	CHAN_SEND(chan, dns_site, .request = l->request, .kind = DNS_SITE_MX, .domain = domain);
+}
+
+/* next - from the line into the table */
+static void next(void)
+{
+	while (line && HASH_COUNT(asked) < LOOKUPS_MAX) {
+		struct lookup *l = line;
+		DL_DELETE(line, l);
+		l->request = ++last_request ? last_request : ++last_request;
+		HASH_ADD(hh, asked, request, sizeof(l->request), l);
+		if (!hash_added(l))
+			log_fatal("out of memory");
+		ask(l);
+	}
+}
+
+/* lookup_forget - no answer is wanted any more */
+void lookup_forget(struct dest *dest)
+{
+	struct lookup *l = dest->lookup;
+	dest->lookup = NULL;
+	if (!l)
+		return;
+	if (l->request)
+		HASH_DELETE(hh, asked, l);
+	else
+		DL_DELETE(line, l);
+	event_free(l->timer);
+	free(l);
+	next();
+}
+
+/* on_timeout - dnscache answers within seconds; this is the last resort */
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	struct dest *dest = ((struct lookup *)arg)->dest;
+	(void)fd, (void)what;
+	lookup_forget(dest);
+	site_bind_trouble(dest, "no answer from dnscache");
+}
+
+/* lookup_site - ask, or wait for one's turn */
+void lookup_site(struct dest *dest)
+{
+	struct lookup *l = calloc(1, sizeof(*l));
+	if (!l || !(l->timer = evtimer_new(loop_base(), on_timeout, l)))
+		log_fatal("out of memory for a question to dnscache");
+	l->dest = dest;
+	dest->lookup = l;
+	event_add(l->timer, &(struct timeval){.tv_sec = LOOKUP_MS / 1000});
+	DL_APPEND(line, l);
+	next();
+}
+
+/* lookup_linked - ask everything again */
+void lookup_linked(void)
+{
+	struct lookup *l, *tmp;
+	HASH_ITER (hh, asked, l, tmp)
+		ask(l);
+	next();
+}
+
+/* refuse - the domain takes no mail: all that is ready fails, and what comes as long as that holds
+ */
+static void refuse(struct dest *dest, uint16_t code, const char *status, const char *text)
+{
+	dest_enter(dest, DEST_REFUSED);
+	dest->refused_code = code;
+	dest->refused_status = strdup(status);
+	dest->refused_text = strdup(text);
+	if (!dest->refused_status || !dest->refused_text)
+		log_fatal("out of memory");
+	while (dest->ready) {
+		struct rcpt *rcpt = dest->ready;
+		dest_remove(dest, rcpt);
+		settle_failed(rcpt, code, status, "", text);
+	}
+}
+
+/* answered - what the verdict means for the destination */
+static void answered(struct dest *dest, const struct msg_dns_site_is *m)
+{
+	char text[300];
+	uint32_t ttl = m->ttl_s;
+	if (ttl < LOOKUP_TTL_MIN_S)
+		ttl = LOOKUP_TTL_MIN_S;
+	if (ttl > LOOKUP_TTL_MAX_S)
+		ttl = LOOKUP_TTL_MAX_S;
+	dest->bound_until = now_ms() + ttl * UINT64_C(1000);
+	switch (m->verdict) {
+	case DNS_OK:
+		site_bind_mx(dest, m->site, m->hosts);
+		break;
+	case DNS_NODOMAIN: /* RFC 3463: 5.1.2 bad destination system address */
+		refuse(dest, 556, "5.1.2", "the domain does not exist");
+		break;
+	case DNS_NODATA:
+		refuse(dest, 556, "5.1.2", "no host takes mail for the domain");
+		break;
+	case DNS_NULLMX: /* RFC 7505 §4.1 */
+		refuse(dest, 556, "5.1.10", "the domain takes no mail (null MX)");
+		break;
+	default:
+		snprintf(text, sizeof(text), "DNS: %.*s",
+		    m->text.len > 200 ? 200 : (int)m->text.len, m->text.data);
+		site_bind_trouble(dest, text);
+	}
+}
+
+/* lookup_answer - dns_site_is */
+void lookup_answer(const struct msg_dns_site_is *m)
+{
+	struct lookup *l;
+	HASH_FIND(hh, asked, &m->request, sizeof(m->request), l);
+	if (!l)
+		return;
+	struct dest *dest = l->dest;
+	lookup_forget(dest);
+	answered(dest, m);
+}

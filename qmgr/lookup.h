@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Questions to dnscache: the site of a destination's domain. At most LOOKUPS_MAX are asked at a
+ * time, the rest stand in line; a new link is asked again for all; one without an answer in
+ * LOOKUP_MS counts as trouble for now. The answer binds the destination (qmgr/site.h).
+ */
+#pragma once
+
+#include "lib/chan.h"
+
+#define LOOKUPS_MAX      200
+#define LOOKUP_MS        60000
+#define LOOKUP_TTL_MIN_S 30   /* an answer is kept at least so long */
+#define LOOKUP_TTL_MAX_S 3600 /* and at most so long */
+
+struct dest;
+
+/* Asks for dest, which is DEST_ASKING, until the answer comes or lookup_forget(). */
+void lookup_site(struct dest *dest);
+void lookup_forget(struct dest *dest);
+
+/* The link to dnscache is new. */
+void lookup_linked(void);
+/* dns_site_is */
+void lookup_answer(const struct msg_dns_site_is *m);

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Making, finding and freeing of sites and pools. A pool's key is its site and everything that
+ * must be the same for two messages to share a connection.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/child.h"
+#include "lib/dns.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "qmgr/dest.h"
+#include "qmgr/dispatch.h"
+#include "qmgr/message.h"
+#include "qmgr/now.h"
+#include "qmgr/schedule.h"
+#include "qmgr/site.h"
+
+#define MX_MAX 20
+
+static struct site *sites;
+static struct pool *pools;
+
+/* site_first - for walks */
+struct site *site_first(void)
+{
+	return sites;
+}
+
+/* site_count - known ones */
+unsigned site_count(void)
+{
+	return HASH_COUNT(sites);
+}
+
+/* site_find - by name */
+struct site *site_find(const char *name)
+{
+	struct site *site;
+	HASH_FIND_STR(sites, name, site);
+	return site;
+}
+
+/* set_limits - of the configuration in force */
+static void set_limits(struct site *site, const char *const *mx, size_t nmx, const char *domain)
+{
+	conf_site(child_self()->conf, site->name, mx, nmx, domain, &site->limits);
+	if (!strcmp(site->name, SITE_LOCAL) && !strcmp(site->limits.title, "*"))
+		site->limits.connections = SITE_LOCAL_CONNECTIONS;
+	if (!strcmp(site->name, SITE_NOTICE))
+		site->limits.connections = SITE_NOTICE_CONNECTIONS;
+	if (!site->limits.connections)
+		site->limits.connections = 1;
+	if (!site->limits.recipients_per_message)
+		site->limits.recipients_per_message = 1;
+	site->limits.title = NULL; /* the configuration's, and it may go */
+}
+
+/* site_get - the one of that name, made if needed */
+static struct site *site_get(
+    const char *name, const char *const *mx, size_t nmx, const char *domain)
+{
+	struct site *site = site_find(name);
+	if (site)
+		return site;
+	size_t len = strlen(name);
+	site = calloc(1, sizeof(*site) + len + 1);
+	if (!site)
+		log_fatal("out of memory for a site");
+	memcpy(site->name, name, len);
+	set_limits(site, mx, nmx, domain);
+	evtimer_assign(&site->timer, loop_base(), site_on_timer, site);
+	HASH_ADD_STR(sites, name, site);
+	if (!hash_added(site))
+		log_fatal("out of memory for a site");
+	return site;
+}
+
+/* copy - a string of one's own */
+static char *copy(const char *text)
+{
+	char *s = strdup(text);
+	if (!s)
+		log_fatal("out of memory");
+	return s;
+}
+
+/* pool_get - the site's pool for that way of delivery, made if needed */
+static struct pool *pool_get(
+    struct site *site, enum transport transport, bool by_mx, const struct conf_route *route)
+{
+	char key[1500];
+	uint8_t tls = route && route->tls ? (uint8_t)route->tls : (uint8_t)site->limits.tls;
+	int n = snprintf(key, sizeof(key), "%s\n%d\n%d\n%d\n%s\n%s", site->name, transport, by_mx,
+	    tls, route ? route->auth : "", route ? route->source : "");
+	if (n < 0 || n >= (int)sizeof(key))
+		n = (int)sizeof(key) - 1;
+	struct pool *pool;
+	HASH_FIND(hh, pools, key, (size_t)n, pool);
+	if (pool)
+		return pool;
+	pool = calloc(1, sizeof(*pool) + (size_t)n + 1);
+	if (!pool)
+		log_fatal("out of memory for a pool");
+	pool->site = site;
+	pool->transport = transport;
+	pool->by_mx = by_mx;
+	pool->tls = tls;
+	pool->credential = copy(route ? route->auth : "");
+	pool->source = copy(route ? route->source : "");
+	pool->key_len = (size_t)n;
+	memcpy(pool->key, key, (size_t)n);
+	HASH_ADD(hh, pools, key, pool->key_len, pool);
+	if (!hash_added(pool))
+		log_fatal("out of memory for a pool");
+	DL_APPEND(site->pools, pool);
+	return pool;
+}
+
+/* add_target - one more host of the list */
+static void add_target(struct pool *pool, const char *host, uint16_t port, bool implicit_tls)
+{
+	if (pool->ntargets == POOL_TARGETS_MAX)
+		return;
+	struct target *t = &pool->targets[pool->ntargets++];
+	t->host = copy(host);
+	t->port = port;
+	t->implicit_tls = implicit_tls;
+}
+
+/* join - the destination joins the pool with what it has ready */
+static void join(struct dest *dest, struct pool *pool)
+{
+	dest_enter(dest, DEST_BOUND);
+	dest->pool = pool;
+	DL_APPEND2(pool->dests, dest, pool_prev, pool_next);
+	pool->nready += dest->nready;
+	if (dest->nready) {
+		DL_APPEND2(pool->ring, dest, ring_prev, ring_next);
+		dest->in_ring = true;
+	}
+	if (dest_parked(dest))
+		schedule_park(dest);
+	else
+		dispatch_pool(pool);
+}
+
+/* local_lmtp - mailboxes that are reached by LMTP */
+static void local_lmtp(struct dest *dest, const struct conf_target *target)
+{
+	if (target->kind != CONF_TARGET_LMTP) {
+		site_bind_trouble(dest, "LMTP over a Unix socket is not part of this version");
+		return;
+	}
+	const char *mx = target->host;
+	struct site *site = site_get(SITE_LOCAL, &mx, 1, "");
+	struct pool *pool = pool_get(site, TRANSPORT_LMTP, false, NULL);
+	if (!pool->ntargets)
+		add_target(pool, target->host, target->port, false);
+	site->fixed = true;
+	dest->bound_until = DEST_NEVER;
+	join(dest, pool);
+}
+
+/* own_site - local delivery and notices: no hosts, no DNS */
+static void own_site(struct dest *dest, const char *name, enum transport transport)
+{
+	struct site *site = site_get(name, NULL, 0, "");
+	site->fixed = true;
+	dest->bound_until = DEST_NEVER;
+	join(dest, pool_get(site, transport, false, NULL));
+}
+
+/* literal - a domain that is an address: [192.0.2.1] (RFC 5321 §4.1.3) */
+static void bind_literal(struct dest *dest)
+{
+	struct dns_addr addr;
+	char text[DNS_LITERAL_SIZE];
+	size_t len = strcspn(dest->name, " ");
+	if (dns_addr_parse(dest->name, len, &addr)) {
+		site_bind_trouble(dest, "not an address");
+		return;
+	}
+	dns_addr_text(&addr, text);
+	const char *mx = text;
+	struct site *site = site_get(dest->name, &mx, 1, "");
+	struct pool *pool = pool_get(site, TRANSPORT_SMTP, false, dest->route);
+	if (!pool->ntargets)
+		add_target(pool, text, (uint16_t)child_self()->conf->deliver.port, false);
+	dest->bound_until = DEST_NEVER;
+	join(dest, pool);
+}
+
+/* bind_route - the hosts that the route names */
+static int bind_route(struct dest *dest)
+{
+	const struct conf_route *route = dest->route;
+	const struct conf_target *first = &route->to.v[0];
+	const char *mx[POOL_TARGETS_MAX];
+	char name[KEYS_DEST_MAX + 1];
+	size_t nmx = 0, len = strcspn(dest->name, " ");
+	if (first->kind != CONF_TARGET_RELAY && first->kind != CONF_TARGET_LMTP) {
+		site_bind_trouble(dest, "LMTP over a Unix socket is not part of this version");
+		return -ENOTSUP;
+	}
+	for (size_t i = 0; i < route->to.n && nmx < POOL_TARGETS_MAX; i++)
+		mx[nmx++] = route->to.v[i].host;
+	snprintf(name, sizeof(name), "%.*s", (int)len, dest->name);
+	struct site *site = site_get(name, mx, nmx, "");
+	struct pool *pool = pool_get(
+	    site, first->kind == CONF_TARGET_LMTP ? TRANSPORT_LMTP : TRANSPORT_SMTP, false, route);
+	for (size_t i = 0; !pool->nconns && pool->ntargets < nmx && i < nmx; i++)
+		add_target(pool, mx[i], route->to.v[i].port, route->to.v[i].implicit_tls);
+	site->fixed = true;
+	dest->bound_until = DEST_NEVER;
+	join(dest, pool);
+	return 0;
+}
+
+/* site_bind_fixed - whatever needs no DNS */
+int site_bind_fixed(struct dest *dest)
+{
+	const struct conf *conf = child_self()->conf;
+	if (!strcmp(dest->name, DEST_LOCAL) && conf->mailbox_kind == CONF_MAILBOX_LMTP)
+		local_lmtp(dest, &conf->mailbox_target);
+	else if (!strcmp(dest->name, DEST_LOCAL))
+		own_site(dest, SITE_LOCAL, TRANSPORT_LOCAL);
+	else if (!strcmp(dest->name, DEST_NOTICE))
+		own_site(dest, SITE_NOTICE, TRANSPORT_NOTICE);
+	else if (!dest->route)
+		return 0; /* its first recipient brings one */
+	else if (dest->route->to.v[0].kind == CONF_TARGET_MX)
+		bind_literal(dest);
+	else
+		return bind_route(dest);
+	return 0;
+}
+
+/* site_bind_mx - the site that DNS has named, or that the configuration makes of its best host */
+void site_bind_mx(struct dest *dest, struct msg_bytes site_name, struct msg_bytes hosts)
+{
+	struct dns_host host;
+	char names[MX_MAX][DNS_NAME_SIZE], name[300], domain[300];
+	const char *mx[MX_MAX];
+	struct wire_in in;
+	size_t n = 0;
+	wire_in_init(&in, hosts.data, hosts.len);
+	while (n < MX_MAX && dns_host_next(&in, &host)) {
+		memcpy(names[n], host.name, sizeof(host.name));
+		mx[n] = names[n];
+		n++;
+	}
+	const char *given = n ? conf_site_name(child_self()->conf, mx[0]) : NULL;
+	if (given)
+		snprintf(name, sizeof(name), "%s", given);
+	else
+		snprintf(name, sizeof(name), "%.*s",
+		    (int)(site_name.len > 255 ? 255 : site_name.len), site_name.data);
+	snprintf(domain, sizeof(domain), "%.*s", (int)dest->domain_len, dest->name);
+	struct site *site = site_get(name, mx, n, domain);
+	join(dest, pool_get(site, TRANSPORT_SMTP, true, dest->route));
+}
+
+/* site_bind_trouble - a site of its own, down: nobody knows where its mail goes */
+void site_bind_trouble(struct dest *dest, const char *text)
+{
+	char name[KEYS_DEST_MAX + 20];
+	snprintf(name, sizeof(name), "%s (no site)", dest->name);
+	struct site *site = site_get(name, NULL, 0, "");
+	struct pool *pool = pool_get(site, TRANSPORT_SMTP, false, NULL);
+	dest->bound_until = DEST_NEVER;
+	join(dest, pool);
+	site_failed(pool, OPEN_DNS, 0, msg_str("4.4.3"), msg_str(""), msg_str(text));
+}
+
+/* free_pool - out of its site */
+static void free_pool(struct pool *pool)
+{
+	HASH_DELETE(hh, pools, pool);
+	DL_DELETE(pool->site->pools, pool);
+	if (pool->site->probe_pool == pool)
+		pool->site->probe_pool = NULL;
+	for (unsigned i = 0; i < pool->ntargets; i++)
+		free(pool->targets[i].host);
+	free(pool->credential);
+	free(pool->source);
+	free(pool);
+}
+
+/* site_sweep - free what nothing uses; a site that is down is remembered until its probe */
+void site_sweep(void)
+{
+	struct pool *pool, *ptmp;
+	struct site *site, *tmp;
+	HASH_ITER (hh, pools, pool, ptmp) {
+		bool down = pool->site->state != SITE_UP && pool->site->probe_at > now_ms();
+		if (!pool->dests && !pool->nconns && !pool->kicked && !down)
+			free_pool(pool);
+	}
+	HASH_ITER (hh, sites, site, tmp) {
+		if (site->pools || site->nconns)
+			continue;
+		event_del(&site->timer);
+		HASH_DELETE(hh, sites, site);
+		free(site->trouble);
+		free(site);
+	}
+}
+
+/* site_reconfigure - limits by the new configuration; pools that no route leads to just run dry */
+void site_reconfigure(void)
+{
+	struct site *site, *tmp;
+	HASH_ITER (hh, sites, site, tmp) {
+		const char *mx = site->name;
+		set_limits(site, &mx, 1, "");
+	}
+}

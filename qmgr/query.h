@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The queue for the tools: listing, and the verbs that change it (lib/query.h is the form). A
+ * request walks the index by message ID in slices on the index thread, after a commit of
+ * everything that was only in memory: that is its view. What is in memory decides the state that a
+ * row shows, and is what a verb works on. A changing verb is answered after a sync.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/chan.h"
+
+#define QUERY_SLICE_RCPTS 1000       /* recipients of one slice */
+#define QUERY_BACKLOG     (1u << 20) /* bytes that may wait for a tool that reads slowly */
+#define QUERY_PAUSE_MS    5          /* then it is looked at again after so long */
+
+struct query;
+
+/* Begins a request; NULL and an answer to the tool when the filter is broken. */
+struct query *query_list(
+    struct chan *chan, const struct msg_tool_list *m, void (*ended)(void *arg), void *arg);
+struct query *query_change(
+    struct chan *chan, const struct msg_tool_change *m, void (*ended)(void *arg), void *arg);
+/* The tool is gone: a listing ends; a change goes on to its end without an answer. */
+void query_orphan(struct query *q);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The name of a destination says all that must be the same for mail to share it: the domain or the
+ * next hop, and the route's title where the route asks for a credential, a source address or TLS.
+ */
+#include "qmgr/route.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/child.h"
+#include "lib/conf.h"
+#include "lib/str.h"
+#include "qmgr/dest.h"
+#include "qmgr/message.h"
+#include "qmgr/schedule.h"
+#include "qmgr/settle.h"
+
+#define PART_MAX 320 /* a path has at most 256 octets */
+
+/* unquote - the local part as it is meant: "a\"b" without quotes and backslashes */
+static void unquote(const char *text, size_t len, char *out, size_t size)
+{
+	size_t n = 0;
+	bool quoted = len >= 2 && text[0] == '"' && text[len - 1] == '"';
+	for (size_t i = quoted; i < len - quoted && n + 1 < size; i++) {
+		if (quoted && text[i] == '\\' && i + 1 < len - 1)
+			i++;
+		out[n++] = text[i];
+	}
+	out[n] = '\0';
+}
+
+/* route_split - local part and domain */
+void route_split(const char *address, char *local, char *domain, size_t size)
+{
+	const char *at = strrchr(address, '@');
+	size_t len = at ? (size_t)(at - address) : strlen(address);
+	domain[0] = '\0';
+	if (at && str_copy(domain, size, at + 1) == 0)
+		str_lower(domain, domain, strlen(domain));
+	unquote(address, len, local, size);
+}
+
+/* hop_name - the destination of a route with fixed hosts: their names in order */
+static size_t hop_name(const struct conf_route *route, char *out, size_t size)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < route->to.n; i++) {
+		int k = snprintf(out + n, size - n, "%s%s", i ? "," : "", route->to.v[i].name);
+		if (k < 0 || (size_t)k >= size - n)
+			return size - 1;
+		n += (size_t)k;
+	}
+	return n;
+}
+
+/* dest_of_route - the destination's name and entry */
+static struct dest *dest_of_route(const struct conf_route *route, const char *domain)
+{
+	char name[KEYS_DEST_MAX + 1];
+	size_t n;
+	switch (route->to.v[0].kind) {
+	case CONF_TARGET_LOCAL:
+		return dest_get(DEST_LOCAL, sizeof(DEST_LOCAL) - 1);
+	case CONF_TARGET_MX:
+		n = (size_t)snprintf(name, sizeof(name), "%s", domain);
+		break;
+	case CONF_TARGET_DISCARD:
+	case CONF_TARGET_ERROR:
+		n = (size_t)snprintf(name, sizeof(name), "discard:");
+		break;
+	default:
+		n = hop_name(route, name, sizeof(name) - 100);
+	}
+	if (n < sizeof(name) - 1 && (route->auth[0] || route->source[0] || route->tls))
+		n += (size_t)snprintf(name + n, sizeof(name) - n, " %.80s", route->title);
+	if (n >= sizeof(name))
+		n = sizeof(name) - 1;
+	return dest_get(name, n);
+}
+
+/* find_route - of an address by sender */
+static const struct conf_route *find_route(const struct rcpt *rcpt, char *domain)
+{
+	char local[PART_MAX];
+	const struct conf *conf = child_self()->conf;
+	route_split(rcpt->address, local, domain, PART_MAX);
+	return conf_route(conf, rcpt->msg->sender, local, domain);
+}
+
+/* assign - the destination; the route it came by, NULL for a notice */
+static const struct conf_route *assign(struct rcpt *rcpt)
+{
+	char domain[PART_MAX];
+	if (rcpt->stage == STAGE_FAILED || rcpt->stage == STAGE_EXPIRED) {
+		dest_assign(rcpt, dest_get(DEST_NOTICE, sizeof(DEST_NOTICE) - 1));
+		return NULL;
+	}
+	const struct conf_route *route = find_route(rcpt, domain);
+	struct dest *dest = dest_of_route(route, domain);
+	dest->route = route;
+	dest_assign(rcpt, dest);
+	return route;
+}
+
+/* route_assign - only the destination */
+void route_assign(struct rcpt *rcpt)
+{
+	assign(rcpt);
+}
+
+/* route_rcpt - the destination, then its place */
+void route_rcpt(struct rcpt *rcpt)
+{
+	const struct conf_route *route = assign(rcpt);
+	if (route && route->to.v[0].kind == CONF_TARGET_ERROR && rcpt->stage == STAGE_MAIL) {
+		settle_failed(rcpt, 554, "5.7.1", "", route->to.v[0].text);
+		return;
+	}
+	if (route && route->to.v[0].kind == CONF_TARGET_DISCARD && rcpt->stage == STAGE_MAIL) {
+		settle_discarded(rcpt);
+		return;
+	}
+	schedule_place(rcpt);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Who is in memory and when. A recipient that is due takes a place in its destination's ready list
+ * if the active window has room; otherwise, and when its time is later, it lives in the index and
+ * is read back by its destination's cursor (refill), a few at a time. A destination's timer knows
+ * the earliest due time that it has there.
+ *
+ * The window is bounded as a whole (WINDOW_ALL) and for each destination, which gets at most a
+ * quarter of what is still free: however many slow ones there are, a new one finds room.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/conf.h"
+
+#define WINDOW_ALL      20000
+#define WINDOW_DEST     4000
+#define WINDOW_DEST_MIN 4
+#define REFILL_ROWS     500 /* recipients read back in one slice */
+#define REFILL_LOW      100 /* ready recipients of a destination below which more are read */
+#define REFILL_AT_ONCE  4   /* slices asked for at a time */
+
+struct dest;
+struct rcpt;
+
+void schedule_init(void);
+/* Everybody has spoken: reading back may begin. */
+void schedule_start(void);
+
+/* A recipient with a destination goes where it belongs now: ready, or back to the index. */
+void schedule_place(struct rcpt *rcpt);
+
+/* Its next attempt is at due_ms. */
+void schedule_later(struct rcpt *rcpt, uint64_t due_ms);
+
+/* Out of memory: the index has it as it is. Frees it, and its message when that was the last. */
+void schedule_forget(struct rcpt *rcpt);
+
+/* A destination has a due key in the index that isn't in memory. */
+void schedule_note(struct dest *dest, uint64_t due_ms);
+
+/* It gives up its place in the window, if it has one. */
+void schedule_leave(struct rcpt *rcpt);
+
+/* The destination may have room for more: reads back what is due. */
+void schedule_refill(struct dest *dest);
+
+/* All it has in the index is looked at again, whatever was known. */
+void schedule_rewind(struct dest *dest);
+
+/* Its ready recipients go back to the index: its site is down. */
+void schedule_park(struct dest *dest);
+
+/* Recipients of the destination whose lifetime is over are read back, each once: see bounce.h. */
+void schedule_expire(struct dest *dest);
+
+/* Learns all destinations of the index; `done` is called in the loop when they are known. */
+void schedule_load(void (*done)(void));
+
+/* Milliseconds until the next try after `attempts` of them; random is any number. */
+uint64_t schedule_interval(const struct conf_retry *retry, unsigned attempts, uint32_t random);
+/* The time of the next try, on now_ms()'s clock. */
+uint64_t schedule_retry_at(unsigned attempts);
+/* Whether the message has outlived retry.lifetime at `when`. */
+bool schedule_expired(const struct rcpt *rcpt, uint64_t when);
+
+uint32_t schedule_random(void);
+unsigned schedule_active(void);

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One line a recipient and attempt: DESIGN §9. A recipient that ended before the index knew of it
+ * leaves no trace there; one with rows is marked done until the transaction that takes them away.
+ */
+#include "qmgr/settle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/child.h"
+#include "lib/counters.h"
+#include "lib/envelope.h"
+#include "lib/log.h"
+#include "qmgr/batch.h"
+#include "qmgr/dest.h"
+#include "qmgr/message.h"
+#include "qmgr/now.h"
+#include "qmgr/route.h"
+#include "qmgr/schedule.h"
+#include "qmgr/segments.h"
+
+/* message_ended - its last recipient is done */
+static void message_ended(struct message *msg)
+{
+	struct segment *seg = msg->segment;
+	counter_add(C_queue_messages_done, 1);
+	counter_sub(C_queue_messages, 1);
+	segment_message_done(seg, msg->offset);
+	if (!msg->rowed)
+		DL_DELETE(seg->messages, msg);
+	log_event(LOG_DEBUG, msg->id, "done", LOG_U64("age_ms", now_ms() - msg->arrival_ms));
+}
+
+/* end - the recipient is done, and perhaps its message */
+static void end(struct rcpt *rcpt)
+{
+	struct message *msg = rcpt->msg;
+	schedule_leave(rcpt);
+	rcpt_enter(rcpt, RCPT_DONE);
+	counter_sub(C_queue_recipients, 1);
+	if (--msg->left == 0)
+		message_ended(msg);
+	batch_message(msg);
+	if (rcpt->rowed || rcpt->write != WRITE_CLEAN)
+		batch_rcpt(rcpt);
+	else
+		rcpt_free(rcpt);
+	message_release(msg);
+}
+
+/* log_end - the line of an attempt */
+static void log_end(const struct rcpt *rcpt, const char *result, const struct job_result *words,
+    const struct via *via)
+{
+	static const struct via none;
+	const struct message *msg = rcpt->msg;
+	uint64_t now = now_ms();
+	if (!via)
+		via = &none;
+	log_event(LOG_INFO, msg->id, "delivery", LOG_STR("from", msg->sender),
+	    LOG_BYTES("to", rcpt->address, rcpt->address_len), LOG_STR("result", result),
+	    LOG_IF(via->site != NULL, LOG_STR("site", via->site)),
+	    LOG_IF(via->host.len, LOG_BYTES("relay", via->host.data, via->host.len)),
+	    LOG_IF(via->address.len, LOG_BYTES("address", via->address.data, via->address.len)),
+	    LOG_IF(via->tls.len, LOG_BYTES("tls", via->tls.data, via->tls.len)),
+	    LOG_IF(via->kind == JOB_NOTICE, LOG_STR("kind", "notice")),
+	    LOG_U64("delay_ms", now > msg->arrival_ms ? now - msg->arrival_ms : 0),
+	    LOG_IF(via->connect_ms, LOG_U64("connect_ms", via->connect_ms)),
+	    LOG_IF(via->transfer_ms, LOG_U64("transfer_ms", via->transfer_ms)),
+	    LOG_IF(rcpt->attempts, LOG_U64("attempts", rcpt->attempts)),
+	    LOG_IF(words && words->code, LOG_U64("code", words->code)),
+	    LOG_IF(words && words->status.len,
+		LOG_BYTES("dsn", words->status.data, words->status.len)),
+	    LOG_IF(
+		words && words->text.len, LOG_BYTES("reply", words->text.data, words->text.len)));
+}
+
+/* words_of - what was last said of it */
+static struct job_result words_of(const struct rcpt *rcpt)
+{
+	const struct trouble *t = rcpt->trouble;
+	struct job_result words = {.number = rcpt->number};
+	if (t) {
+		words.code = t->code;
+		words.status = msg_str(t->status);
+		words.text = msg_str(t->text);
+	}
+	return words;
+}
+
+/* no_report - whether nobody is told: RFC 5321 §4.5.5, RFC 3461 §4.1 NEVER */
+static bool no_report(const struct rcpt *rcpt)
+{
+	return !rcpt->msg->sender[0] || (rcpt->msg->flags & ENVF_NOTICE) || rcpt->notify == 1;
+}
+
+/* others_may_follow - whether other recipients of the message may fail soon too */
+static bool others_may_follow(const struct message *msg)
+{
+	const struct rcpt *rcpt;
+	DL_FOREACH2(msg->rcpts, rcpt, sib_next)
+	{
+		if (rcpt->stage == STAGE_MAIL &&
+		    (rcpt->state == RCPT_FLYING || rcpt->state == RCPT_READY))
+			return true;
+	}
+	return false;
+}
+
+/* report - failed for good: its sender is to be told, and the index to know before that */
+static void report(struct rcpt *rcpt, enum rcpt_stage stage, const struct via *via)
+{
+	struct job_result words = words_of(rcpt);
+	log_end(rcpt, stage == STAGE_EXPIRED ? "expired" : "bounced", &words, via);
+	if (no_report(rcpt)) {
+		end(rcpt);
+		return;
+	}
+	schedule_leave(rcpt);
+	rcpt->stage = (uint8_t)stage;
+	rcpt->attempts = 0;
+	rcpt->due_ms = now_ms() + (others_may_follow(rcpt->msg) ? SETTLE_GATHER_MS : 0);
+	route_assign(rcpt);
+	rcpt_enter(rcpt, RCPT_COMMITTING);
+	batch_rcpt(rcpt);
+	batch_write_message(rcpt->msg);
+}
+
+/* defer - one more attempt later, or the end of its time */
+static void defer(struct rcpt *rcpt, const struct job_result *words, const struct via *via)
+{
+	uint64_t began = via && via->sent_ms ? via->sent_ms : now_ms();
+	if (rcpt->attempts < UINT16_MAX)
+		rcpt->attempts++;
+	log_end(rcpt, "deferred", words, via);
+	batch_rcpt(rcpt);
+	if (rcpt->stage == STAGE_MAIL && schedule_expired(rcpt, began))
+		report(rcpt, STAGE_EXPIRED, via);
+	else
+		schedule_later(rcpt, schedule_retry_at(rcpt->attempts));
+}
+
+/* notice_failed - smtpd refused our own notice: nobody is left to be told */
+static void notice_failed(struct rcpt *rcpt, const struct job_result *words, const struct via *via)
+{
+	log_end(rcpt, "undeliverable", words, via);
+	end(rcpt);
+}
+
+/* refused - 5xx */
+static void refused(struct rcpt *rcpt, const struct job_result *words, const struct via *via)
+{
+	if (rcpt->stage != STAGE_MAIL) {
+		notice_failed(rcpt, words, via);
+	} else if (child_self()->conf->soft_bounce) {
+		defer(rcpt, words, via);
+	} else {
+		report(rcpt, STAGE_FAILED, via);
+	}
+}
+
+/* deferred_or_failed - keep the words, then one of both */
+static void deferred_or_failed(
+    struct rcpt *rcpt, const struct job_result *result, const struct via *via)
+{
+	/* a notice's own troubles must not replace the reason that the notice is to tell */
+	if (rcpt->stage == STAGE_MAIL)
+		rcpt_set_trouble(rcpt, result->code, result->status, via->host, result->text);
+	if (result->outcome == OUT_FAILED)
+		refused(rcpt, result, via);
+	else
+		defer(rcpt, result, via);
+}
+
+/* settle_result - by outcome */
+void settle_result(struct rcpt *rcpt, const struct job_result *result, const struct via *via)
+{
+	/* A result of a mail job that comes again after the failure it told of was committed. */
+	if ((via->kind == JOB_NOTICE) != (rcpt->stage != STAGE_MAIL)) {
+		schedule_place(rcpt);
+		return;
+	}
+	if (rcpt->doomed && result->outcome != OUT_SENT) {
+		settle_deleted(rcpt);
+		return;
+	}
+	switch (result->outcome) {
+	case OUT_SENT:
+		log_end(rcpt, rcpt->stage == STAGE_MAIL ? "sent" : "notified", result, via);
+		end(rcpt);
+		return;
+	case OUT_DEFERRED:
+	case OUT_FAILED:
+		deferred_or_failed(rcpt, result, via);
+		return;
+	case OUT_DAMAGED:
+		settle_damaged(rcpt, "its record can't be sent");
+		return;
+	default:
+		schedule_place(rcpt); /* not tried */
+	}
+}
+
+/* settle_failed - by word of ours */
+void settle_failed(
+    struct rcpt *rcpt, uint16_t code, const char *status, const char *host, const char *text)
+{
+	const struct via via = {.kind = JOB_MAIL};
+	const struct job_result words = {
+	    .outcome = OUT_FAILED, .code = code, .status = msg_str(status), .text = msg_str(text)};
+	rcpt_set_trouble(rcpt, code, words.status, msg_str(host), words.text);
+	refused(rcpt, &words, &via);
+}
+
+/* settle_expired - outlived */
+void settle_expired(struct rcpt *rcpt)
+{
+	report(rcpt, STAGE_EXPIRED, NULL);
+}
+
+/* settle_deferred - by word of ours */
+void settle_deferred(struct rcpt *rcpt, const char *status, const char *text)
+{
+	const struct job_result words = {
+	    .outcome = OUT_DEFERRED, .status = msg_str(status), .text = msg_str(text)};
+	if (rcpt->stage == STAGE_MAIL)
+		rcpt_set_trouble(rcpt, 0, words.status, msg_str(""), words.text);
+	defer(rcpt, &words, NULL);
+}
+
+/* settle_discarded - nobody wants it */
+void settle_discarded(struct rcpt *rcpt)
+{
+	log_end(rcpt, "discarded", NULL, NULL);
+	end(rcpt);
+}
+
+/* settle_expanded - others have taken its place */
+void settle_expanded(struct rcpt *rcpt)
+{
+	log_end(rcpt, "expanded", NULL, NULL);
+	end(rcpt);
+}
+
+/* settle_deleted - by a tool */
+void settle_deleted(struct rcpt *rcpt)
+{
+	log_end(rcpt, "deleted", NULL, NULL);
+	end(rcpt);
+}
+
+/* settle_damaged - set aside */
+void settle_damaged(struct rcpt *rcpt, const char *text)
+{
+	log_text(LOG_ERROR, rcpt->msg->id, "to %s: %s; set aside", rcpt->address, text);
+	schedule_leave(rcpt);
+	rcpt->stage = STAGE_DAMAGED;
+	rcpt_set_trouble(rcpt, 0, msg_str("4.3.0"), msg_str(""), msg_str(text));
+	rcpt_enter(rcpt, RCPT_WAITING);
+	batch_rcpt(rcpt);
+	batch_write_message(rcpt->msg);
+}

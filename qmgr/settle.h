@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The end of an attempt: what a result makes of a recipient, what is logged, what is counted. A
+ * recipient ends here, gets its next due time, or becomes one whose failure has to be reported.
+ * Functions may free the recipient and its message.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "lib/job.h"
+
+/* A notice gathers failures of its message for so long. */
+#define SETTLE_GATHER_MS 2000
+
+struct rcpt;
+
+/* Where a result comes from, for the log. Texts may be empty. */
+struct via {
+	struct msg_bytes host, address, tls;
+	const char *site;
+	uint64_t sent_ms; /* when the job was given out; 0: in an earlier run */
+	uint32_t connect_ms, transfer_ms;
+	uint8_t kind; /* enum job_kind */
+};
+
+/* Applies one result to a recipient that is in no list and no job any more. */
+void settle_result(struct rcpt *rcpt, const struct job_result *result, const struct via *via);
+
+/* It failed for good, before any attempt or by word of ours. */
+void settle_failed(
+    struct rcpt *rcpt, uint16_t code, const char *status, const char *host, const char *text);
+/* It has outlived retry.lifetime; its last trouble is the reason. */
+void settle_expired(struct rcpt *rcpt);
+/* Not now: a try that counts, for a reason of ours. */
+void settle_deferred(struct rcpt *rcpt, const char *status, const char *text);
+/* The route says that nobody wants it. */
+void settle_discarded(struct rcpt *rcpt);
+/* Replaced by other recipients of the same message. */
+void settle_expanded(struct rcpt *rcpt);
+/* Taken away by a tool. */
+void settle_deleted(struct rcpt *rcpt);
+/* Its record can't be sent: kept for a person. */
+void settle_damaged(struct rcpt *rcpt, const char *text);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The state of sites: trouble, back-off, probes. Making sites and pools is qmgr/pool.c.
+ *
+ * Trouble while other connections of the site stand doesn't make it down: it is then known to stand
+ * no more than those (ceiling), and the timer lifts that after a while. Only when nothing stands
+ * is it down.
+ */
+#include "qmgr/site.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/child.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "qmgr/dest.h"
+#include "qmgr/dispatch.h"
+#include "qmgr/message.h"
+#include "qmgr/now.h"
+#include "qmgr/schedule.h"
+
+#define CEILING_MS 30000 /* a limit that was met is tried again after so long */
+#define OURS_MS    1000  /* our own limit was met */
+
+static const char *const verdicts[] = {
+    [OPEN_OK] = "ok",
+    [OPEN_UNREACHABLE] = "unreachable",
+    [OPEN_REFUSED] = "refused",
+    [OPEN_THROTTLED] = "throttled",
+    [OPEN_DNS] = "dns",
+    [OPEN_NO_DOMAIN] = "no_domain",
+    [OPEN_NULL_MX] = "null_mx",
+    [OPEN_TLS] = "tls",
+    [OPEN_LOST] = "lost",
+    [OPEN_IDLE] = "idle",
+    [OPEN_LOCAL_LIMIT] = "local_limit",
+};
+
+/* verdict_name - for logs */
+static const char *verdict_name(unsigned verdict)
+{
+	return verdict < sizeof(verdicts) / sizeof(verdicts[0]) ? verdicts[verdict] : "unknown";
+}
+
+/* site_enter - change the state */
+void site_enter(struct site *site, enum site_state state)
+{
+	static const unsigned allowed[] = {
+	    [SITE_UP] = 1u << SITE_DOWN,
+	    [SITE_DOWN] = 1u << SITE_PROBING | 1u << SITE_UP,
+	    [SITE_PROBING] = 1u << SITE_UP | 1u << SITE_DOWN,
+	};
+	if (!(allowed[site->state] & 1u << state))
+		log_bug("site %s goes from state %d to %d", site->name, site->state, state);
+	site->state = state;
+}
+
+/* set_timer - once, after ms */
+static void set_timer(struct site *site, uint64_t ms)
+{
+	const struct timeval tv = {
+	    .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+	event_add(&site->timer, &tv);
+}
+
+/* probe - open one connection */
+static void probe(struct site *site)
+{
+	site_enter(site, SITE_PROBING);
+	site->probe_at = 0;
+	if (site->nconns || !site->probe_pool)
+		return; /* one is on its way, and speaks for the site */
+	if (dispatch_open(site->probe_pool))
+		return;
+	site_enter(site, SITE_DOWN); /* no worker: as soon as there is one */
+	site->probe_at = now_ms() + OURS_MS;
+	set_timer(site, OURS_MS);
+}
+
+/* site_probe - connect, or ask DNS again where that was the trouble */
+void site_probe(struct site *site)
+{
+	struct pool *pool = site->pools;
+	struct dest *dest, *tmp;
+	if (!pool || pool->ntargets || pool->by_mx || pool->transport != TRANSPORT_SMTP) {
+		probe(site);
+		return;
+	}
+	/* A site made for a name without an answer: its destinations ask again. */
+	site_enter(site, SITE_PROBING);
+	site->probe_at = 0;
+	DL_FOREACH_SAFE2(pool->dests, dest, tmp, pool_next)
+	{
+		dest_unbind(dest);
+		schedule_rewind(dest);
+	}
+}
+
+/* site_on_timer - the next probe is due, or a limit may be tried again */
+void site_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct site *site = arg;
+	(void)fd, (void)what;
+	if (site->state == SITE_DOWN) {
+		site_probe(site);
+	} else if (site->state == SITE_UP) {
+		site->ceiling = 0;
+		for (struct pool *pool = site->pools; pool; pool = pool->next)
+			dispatch_pool(pool);
+	}
+}
+
+/* next_interval - doubling, to what the configuration and the kind of site allow */
+static uint64_t next_interval(const struct site *site)
+{
+	const struct conf_retry *retry = &child_self()->conf->retry;
+	uint64_t max = site->limits.probe_max < retry->max ? site->limits.probe_max : retry->max;
+	uint64_t ms = site->probe_interval ? site->probe_interval * 2 : retry->first;
+	if (site->fixed && max > SITE_PROBE_FIXED_MS)
+		max = SITE_PROBE_FIXED_MS;
+	return ms < max ? ms : max;
+}
+
+/* keep_trouble - what was said last, for the tools and the reasons of what is parked */
+static void keep_trouble(struct site *site, enum open_verdict verdict, uint16_t code,
+    struct msg_bytes status, struct msg_bytes host, struct msg_bytes text)
+{
+	char words[700];
+	int n = snprintf(words, sizeof(words), "%s: %s%.*s%s%.*s", verdict_name(verdict),
+	    host.len ? "" : "", host.len > 100 ? 100 : (int)host.len, host.data ? host.data : "",
+	    host.len ? ": " : "", text.len > 500 ? 500 : (int)text.len, text.data ? text.data : "");
+	if (n < 0)
+		return;
+	free(site->trouble);
+	site->trouble = malloc(sizeof(*site->trouble) + sizeof(words) + 16);
+	if (!site->trouble)
+		log_fatal("out of memory");
+	char *at = site->trouble->data;
+	site->trouble->code = code;
+	site->trouble->status = at;
+	at += snprintf(at, 16, "%.*s", status.len > 12 ? 12 : (int)status.len,
+		  status.data ? status.data : "") +
+	      1;
+	site->trouble->host = at - 1; /* "" */
+	site->trouble->text = at;
+	memcpy(at, words, sizeof(words));
+}
+
+/* site_down - nothing of it stands: park its mail, probe it later */
+void site_down(struct site *site, const char *why)
+{
+	bool was_up = site->state == SITE_UP;
+	uint64_t now = now_ms();
+	site->probe_interval = next_interval(site);
+	uint64_t ms =
+	    site->probe_interval / 4 * 3 + schedule_random() % (site->probe_interval / 2 + 1);
+	if (site->state != SITE_DOWN)
+		site_enter(site, SITE_DOWN);
+	if (was_up)
+		site->down_since = now;
+	site->probe_at = now + ms;
+	set_timer(site, ms);
+	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "down"),
+	    LOG_STR("reason", why), LOG_STR("words", site->trouble ? site->trouble->text : NULL),
+	    LOG_U64("next_ms", ms));
+	for (struct pool *pool = site->pools; pool; pool = pool->next) {
+		struct dest *dest, *tmp;
+		DL_FOREACH_SAFE2(pool->dests, dest, tmp, pool_next)
+		{
+			schedule_park(dest);
+			schedule_expire(dest);
+		}
+	}
+}
+
+/* site_failed - a connection did not come to be, or was refused */
+void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
+    struct msg_bytes status, struct msg_bytes host, struct msg_bytes text)
+{
+	struct site *site = pool->site;
+	if (verdict == OPEN_LOCAL_LIMIT) {
+		site->ceiling = site->nconns ? site->nconns : 1;
+		log_debug("site %s: our own limit", site->name);
+		if (site->state == SITE_PROBING)
+			site_enter(site, SITE_DOWN);
+		set_timer(site, OURS_MS);
+		return;
+	}
+	keep_trouble(site, verdict, code, status, host, text);
+	site->probe_pool = pool;
+	if (pool->ntargets > 1 && pool->target + 1 < pool->ntargets && !site->nconns) {
+		pool->target++; /* the next of the ordered list, at once */
+		log_info("site %s: %s; trying %s", site->name, site->trouble->text,
+		    pool->targets[pool->target].host);
+		if (dispatch_open(pool))
+			return;
+	}
+	pool->target = 0;
+	if (site->nconns) {
+		site->ceiling = site->nconns;
+		set_timer(site, CEILING_MS);
+		log_debug("site %s: %s; stays at %u connections", site->name, site->trouble->text,
+		    site->nconns);
+		return;
+	}
+	site_down(site, verdict_name(verdict));
+}
+
+/* site_opened - it stands */
+void site_opened(struct pool *pool)
+{
+	struct site *site = pool->site;
+	if (site->state == SITE_UP)
+		return;
+	site_enter(site, SITE_UP);
+	event_del(&site->timer);
+	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "up"),
+	    LOG_U64("down_ms", now_ms() - site->down_since));
+	site->probe_at = 0;
+	for (struct pool *p = site->pools; p; p = p->next) {
+		struct dest *dest, *tmp;
+		DL_FOREACH_SAFE2(p->dests, dest, tmp, pool_next)
+		schedule_refill(dest);
+		dispatch_pool(p);
+	}
+}
+
+/* site_proved - a recipient was answered: what was wrong is over */
+void site_proved(struct site *site)
+{
+	site->probe_interval = 0;
+}
+
+/* site_flush - at once */
+void site_flush(struct site *site)
+{
+	if (site->state != SITE_DOWN)
+		return;
+	event_del(&site->timer);
+	site->probe_interval = 0;
+	site_probe(site);
+}
+
+/* site_may_open - one at a time, up to the limit */
+bool site_may_open(const struct site *site)
+{
+	if (site->state != SITE_UP || site->opening || site->nconns >= site->limits.connections)
+		return false;
+	return !site->ceiling || site->nconns < site->ceiling;
+}

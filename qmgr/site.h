@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Sites and pools (pool.c makes them, site.c keeps their state). A site is what is limited and
+ * backed off together: an MX set, called by its best host; a fixed next hop; local delivery; our
+ * own notices. A pool is what may share a connection inside a site: transport, hosts, credential,
+ * source address, TLS requirement.
+ *
+ * A site is up, or down: it couldn't be reached or refused us, and no connection of it stands. Then
+ * its mail is parked in the index and it is probed with growing distance: a probe is an ordinary
+ * connection, and when that opens the site is up and everything due goes.
+ */
+#pragma once
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/conf.h"
+#include "lib/hash.h"
+#include "lib/job.h"
+#include "lib/msg.h"
+
+#define SITE_LOCAL              "local"
+#define SITE_NOTICE             "notice"
+#define SITE_LOCAL_CONNECTIONS  10
+#define SITE_NOTICE_CONNECTIONS 4
+#define SITE_PROBE_FIXED_MS     120000 /* a fixed hop is probed at least so often */
+#define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
+#define POOL_WINDOW             4      /* jobs a connection has at a time */
+
+struct conn;
+struct dest;
+struct trouble;
+
+enum site_state {
+	SITE_UP,
+	SITE_DOWN,    /* waits for its next probe */
+	SITE_PROBING, /* the probe is on its way */
+};
+
+struct site {
+	enum site_state state;
+	struct conf_site limits; /* pointers in it are not used */
+	struct pool *pools;
+	uint32_t nconns;  /* opening or open */
+	uint32_t opening; /* one at a time */
+	uint32_t flying;  /* recipients in jobs */
+	uint32_t ceiling; /* connections it is known to stand; 0: no such limit was met */
+	bool fixed;       /* no MX: probed more often */
+	uint64_t probe_interval, probe_at;
+	uint64_t down_since;
+	struct trouble *trouble; /* the last one; NULL: none */
+	struct pool *probe_pool; /* what failed last */
+	struct event timer;      /* probe, or the next try to open one more */
+	uint64_t last_used;
+	UT_hash_handle hh;
+	char name[];
+};
+
+/* One of the hosts of a fixed route. */
+struct target {
+	char *host;
+	uint16_t port;
+	bool implicit_tls;
+};
+
+struct pool {
+	struct site *site;
+	struct pool *next, *prev; /* of the site */
+	enum transport transport;
+	bool by_mx;
+	uint8_t tls; /* enum conf_tls */
+	char *credential, *source;
+	struct target targets[POOL_TARGETS_MAX];
+	unsigned ntargets, target; /* the one in use */
+	struct dest *dests;        /* bound here */
+	struct dest *ring;         /* with ready recipients, whose turn it is first */
+	uint32_t nready;
+	struct conn *conns[POOL_WINDOW + 1]; /* open, by the jobs they have: lists */
+	uint32_t nconns;
+	struct pool *kick_next; /* of those that are looked at at the end of the turn */
+	bool kicked;
+	UT_hash_handle hh; /* in the table of all pools, by key */
+	size_t key_len;
+	char key[];
+};
+
+/* -- making */
+
+/* Binds a destination whose route isn't mx (fixed hop, local, notice). 0, or -ENOTSUP. */
+int site_bind_fixed(struct dest *dest);
+/* Binds a destination to the site that dnscache has named. */
+void site_bind_mx(struct dest *dest, struct msg_bytes site, struct msg_bytes hosts);
+/* Nobody could tell where its mail goes: a site of its own, which is down. */
+void site_bind_trouble(struct dest *dest, const char *text);
+
+struct site *site_first(void);
+struct site *site_find(const char *name);
+unsigned site_count(void);
+
+/* -- state */
+
+void site_enter(struct site *site, enum site_state state);
+
+/* A connection didn't come to be, or the site refused us. */
+void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
+    struct msg_bytes status, struct msg_bytes host, struct msg_bytes text);
+/* A connection stands. */
+void site_opened(struct pool *pool);
+/* A recipient was answered: its back-off begins anew. */
+void site_proved(struct site *site);
+/* Nothing of it stands. */
+void site_down(struct site *site, const char *why);
+void site_probe(struct site *site);
+/* Its timer. */
+void site_on_timer(evutil_socket_t fd, short what, void *arg);
+
+/* Probes it now if it is down. */
+void site_flush(struct site *site);
+
+/* Whether one more connection may be opened. */
+bool site_may_open(const struct site *site);
+
+/* Frees what nothing needs; reads limits anew. */
+void site_sweep(void);
+void site_reconfigure(void);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The files of spool/segments. All of this may wait for the disk: it is called at start-up, and
+ * afterwards on helper threads only (qmgr/work.h). Nothing here keeps state but the folder's
+ * descriptor; functions return 0 or -E....
+ *
+ *   <16 hex digits>       a segment
+ *   <16 hex digits>.done  the places of its records that are done, u64 each, unsynced
+ *   <16 hex digits>.free  a segment of the pool: holds nothing any more, to be written over
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/record.h"
+
+enum spool_file { SPOOL_SEGMENT, SPOOL_DONE, SPOOL_FREE };
+
+/* Opens (and makes) the folder spool/segments. */
+int spool_open(const char *spool);
+void spool_close(void);
+
+/* Calls fn for each file of the folder; others are left alone. */
+int spool_list(void (*fn)(uint64_t name, enum spool_file what, void *arg), void *arg);
+
+/* Makes an empty segment; *wfd is write-only, *rfd read-only. -EEXIST if the name is taken. */
+int spool_create(uint64_t name, int *wfd, int *rfd);
+
+/* Takes a file out of the pool under a new name; *size is its length. */
+int spool_reuse(uint64_t old, uint64_t name, int *wfd, int *rfd, uint64_t *size);
+
+/* Opens a segment to be read. */
+int spool_open_read(uint64_t name, int *fd, uint64_t *size);
+
+/* Puts a dead segment into the pool; its done list goes away after it. */
+int spool_retire(uint64_t name);
+
+/* Unlinks a file; one that isn't there is no error. */
+int spool_unlink(uint64_t name, enum spool_file what);
+
+/* Makes what was created and renamed survive a power failure. */
+int spool_sync(void);
+
+/* Appends n places to a segment's done list; reads the whole list (*v is malloc'ed, sorted). */
+int spool_done_append(uint64_t name, const uint64_t *v, size_t n);
+int spool_done_read(uint64_t name, uint64_t **v, size_t *n);
+
+/*
+ * The nonce of the segment's present life as its first record's header says it; -ENOENT when
+ * nothing of this life was written (the segment is empty).
+ */
+int spool_peek_nonce(int fd, uint64_t name, uint64_t *nonce);
+
+/* Free bytes for us on the spool's file system. */
+int spool_free_bytes(uint64_t *bytes);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/* One request at a time a connection; the answer to sites comes out of memory, in slices. */
+#include "qmgr/tools.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/query.h"
+#include "qmgr/dest.h"
+#include "qmgr/message.h"
+#include "qmgr/query.h"
+#include "qmgr/site.h"
+
+#define SITES_SLICE 1000
+
+struct tool {
+	struct chan *chan;
+	struct query *query; /* under way */
+	struct event *sites; /* the next slice of sites */
+	unsigned site_at;
+};
+
+static struct {
+	int fd;
+	struct event *event;
+	unsigned count;
+} tools = {.fd = -1};
+
+/* refuse - an answer that is none */
+static void refuse(struct chan *chan, const char *why)
+{
+	CHAN_SEND(chan, tool_changed, .error = msg_str(why));
+}
+
+/* on_ended - the request is answered */
+static void on_ended(void *arg)
+{
+	((struct tool *)arg)->query = NULL;
+}
+
+/* busy - one at a time */
+static bool busy(struct tool *t)
+{
+	bool is = t->query || evtimer_pending(t->sites, NULL);
+	if (is)
+		refuse(t->chan, "one request at a time");
+	return is;
+}
+
+/* on_list - tool_list */
+static void on_list(struct chan *chan, union msg_any *m, void *arg)
+{
+	struct tool *t = arg;
+	if (!busy(t))
+		t->query = query_list(chan, &m->tool_list, on_ended, t);
+}
+
+/* on_change - tool_change */
+static void on_change(struct chan *chan, union msg_any *m, void *arg)
+{
+	struct tool *t = arg;
+	if (!busy(t))
+		t->query = query_change(chan, &m->tool_change, on_ended, t);
+}
+
+/* view_site - a site as the tools see it */
+static void view_site(const struct site *site, struct query_site *out)
+{
+	*out = (struct query_site){.name = msg_str(site->name),
+	    .state = site->state == SITE_UP     ? QUERY_SITE_UP
+		     : site->state == SITE_DOWN ? QUERY_SITE_DOWN
+						: QUERY_SITE_PROBING,
+	    .connections = site->nconns,
+	    .limit = site->limits.connections,
+	    .active = site->flying,
+	    .probe_ms = site->probe_at,
+	    .trouble = msg_str(site->trouble ? site->trouble->text : "")};
+	for (const struct pool *pool = site->pools; pool; pool = pool->next) {
+		const struct dest *dest;
+		out->ready += pool->nready;
+		DL_FOREACH2(pool->dests, dest, pool_next)
+		{
+			if (dest->index_due != DEST_NEVER) {
+				out->backlog = true;
+				break;
+			}
+		}
+	}
+}
+
+/* on_sites_slice - some sites from where the last slice ended */
+static void on_sites_slice(evutil_socket_t fd, short what, void *arg)
+{
+	static unsigned char buf[QUERY_ROWS_MAX];
+	struct tool *t = arg;
+	struct site *site = site_first();
+	struct wire_out out;
+	struct query_site row;
+	unsigned n = 0;
+	(void)fd, (void)what;
+	for (unsigned i = 0; site && i < t->site_at; i++)
+		site = site->hh.next;
+	wire_out_fixed(&out, buf, sizeof(buf));
+	for (; site && n < SITES_SLICE; site = site->hh.next, n++) {
+		view_site(site, &row);
+		if (query_site_put(&out, &row))
+			break; /* the packet is full */
+	}
+	t->site_at += n;
+	CHAN_SEND(t->chan, tool_site_rows, .rows = msg_bytes(buf, out.len), .last = !site);
+	if (site)
+		event_add(t->sites, &(struct timeval){.tv_usec = 1000});
+}
+
+/* on_sites - tool_sites */
+static void on_sites(struct chan *chan, union msg_any *m, void *arg)
+{
+	struct tool *t = arg;
+	(void)chan, (void)m;
+	if (busy(t))
+		return;
+	t->site_at = 0;
+	on_sites_slice(-1, 0, t);
+}
+
+/* on_closed - the tool has what it wanted, or not */
+static void on_closed(struct chan *chan, void *arg)
+{
+	struct tool *t = arg;
+	if (t->query)
+		query_orphan(t->query);
+	event_free(t->sites);
+	chan_free(chan);
+	free(t);
+	tools.count--;
+}
+
+static const struct chan_handlers handlers = {
+    .on =
+	{
+	    [MSG_tool_list] = on_list,
+	    [MSG_tool_change] = on_change,
+	    [MSG_tool_sites] = on_sites,
+	},
+    .closed = on_closed,
+};
+
+/* may_ask - root and our own user */
+static bool may_ask(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		return false;
+	return cred.uid == 0 || cred.uid == geteuid();
+}
+
+/* let_in - a channel for one tool, or a word of why not */
+static void let_in(int fd)
+{
+	bool allowed = may_ask(fd);
+	struct tool *t = calloc(1, sizeof(*t));
+	if (!t || !(t->sites = evtimer_new(loop_base(), on_sites_slice, t)))
+		log_fatal("out of memory for a tool");
+	t->chan = chan_new(fd, ROLE_QMGR, ROLE_TOOL, 0, &handlers, t);
+	if (!t->chan)
+		log_fatal("out of memory for a tool");
+	tools.count++;
+	if (allowed && tools.count <= TOOLS_MAX)
+		return;
+	refuse(t->chan, allowed ? "too many tools at a time" : "only root may do this");
+	chan_flush(t->chan);
+	on_closed(t->chan, t);
+}
+
+/* on_accept - some at a time */
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what, (void)arg;
+	for (int i = 0; i < 8; i++) {
+		int conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (conn < 0) {
+			if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+				log_warn("the tools' socket");
+			return;
+		}
+		let_in(conn);
+	}
+}
+
+/* tools_listen - the socket of the tools */
+void tools_listen(int fd)
+{
+	tools_stop();
+	tools.fd = fd;
+	evutil_make_socket_nonblocking(fd);
+	tools.event = event_new(loop_base(), fd, EV_READ | EV_PERSIST, on_accept, NULL);
+	if (!tools.event || event_add(tools.event, NULL))
+		log_fatal("out of memory for the tools' socket");
+}
+
+/* tools_stop - nobody is let in any more */
+void tools_stop(void)
+{
+	if (tools.fd < 0)
+		return;
+	event_free(tools.event);
+	close(tools.fd);
+	tools.fd = -1;
+}
