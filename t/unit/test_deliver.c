@@ -58,8 +58,7 @@ static void note(const char *fmt, ...)
 static void on_opened(struct chan *chan, union msg_any *any, void *arg)
 {
 	const struct msg_deliver_opened *m = &any->deliver_opened;
-	(void)chan;
-	(void)arg;
+	(void)chan, (void)arg;
 	note("opened %u verdict %u host %.*s code %u status %.*s", m->conn, m->verdict, S(m->host),
 	    m->code, S(m->status));
 }
@@ -70,8 +69,7 @@ static void on_result(struct chan *chan, union msg_any *any, void *arg)
 	char line[600];
 	struct job_result r;
 	size_t pos = 0, n = 0;
-	(void)chan;
-	(void)arg;
+	(void)chan, (void)arg;
 	n += (size_t)snprintf(line, sizeof(line), "result %u at %llu:%llu", m->conn,
 	    (unsigned long long)m->segment, (unsigned long long)m->offset);
 	while (job_next_result(m->results, &pos, &r) == 1 && n < sizeof(line) - 100)
@@ -83,8 +81,7 @@ static void on_result(struct chan *chan, union msg_any *any, void *arg)
 
 static void on_closed(struct chan *chan, union msg_any *any, void *arg)
 {
-	(void)chan;
-	(void)arg;
+	(void)chan, (void)arg;
 	note("closed %u verdict %u", any->deliver_closed.conn, any->deliver_closed.verdict);
 }
 
@@ -94,8 +91,7 @@ static void on_inflight(struct chan *chan, union msg_any *any, void *arg)
 	char line[300] = "";
 	struct job_place p;
 	size_t pos = 0, n = 0;
-	(void)chan;
-	(void)arg;
+	(void)chan, (void)arg;
 	while (job_next_place(m->places, &pos, &p) == 1 && n < sizeof(line) - 60)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, " %llu:%llu/%u",
 		    (unsigned long long)p.segment, (unsigned long long)p.offset, p.number);
@@ -105,8 +101,7 @@ static void on_inflight(struct chan *chan, union msg_any *any, void *arg)
 static void on_local(struct chan *chan, union msg_any *any, void *arg)
 {
 	struct msg_deliver_local *m = &any->deliver_local;
-	(void)chan;
-	(void)arg;
+	(void)chan, (void)arg;
 	note("local user %.*s kind %u mailbox %.*s sender %.*s to %.*s", S(m->user), m->kind,
 	    S(m->mailbox), S(m->sender), S(m->recipient));
 	local_pipe = m->pipe;
@@ -116,16 +111,14 @@ static void on_local(struct chan *chan, union msg_any *any, void *arg)
 
 static void on_gone(struct chan *chan, void *arg)
 {
-	(void)chan;
-	(void)arg;
+	(void)chan, (void)arg;
 	note("link gone");
 }
 
 static void on_question(struct chan *chan, union msg_any *any, void *arg)
 {
 	const struct msg_dns_site *m = &any->dns_site;
-	(void)chan;
-	(void)arg;
+	(void)chan, (void)arg;
 	question = m->request;
 	question_kind = m->kind;
 	snprintf(question_domain, sizeof(question_domain), "%.*s", S(m->domain));
@@ -354,6 +347,35 @@ static void test_refused_jobs(void **state)
 	expect("opened 2 verdict 10 host  code 0 status 4.3.0");
 	open_hop(1, TRANSPORT_DISCARD, "", 0, false);
 	expect("opened 1 verdict 10 host  code 0 status 4.3.0");
+	CHAN_SEND(qmgr, deliver_close, .conn = 1);
+	expect("closed 1 verdict 9");
+}
+
+/* What would become a command line of its own never gets near a peer. */
+static void test_smuggled_address(void **state)
+{
+	static const char *const bad[] = {"a@b\r\nRCPT TO:<c@d>", "a\n@b", "", "a@b\x7f"};
+	unsigned char buf[500];
+	(void)state;
+	segment(7, BODY);
+	open_hop(1, TRANSPORT_DISCARD, "", 0, false);
+	next_heard++;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct job_list list;
+		struct job_rcpt rcpt = {.number = 3,
+		    .address = msg_str(bad[i]),
+		    .orcpt = msg_str(""),
+		    .status = msg_str(""),
+		    .text = msg_str(""),
+		    .host = msg_str("")};
+		job_list_init(&list, buf, sizeof(buf));
+		assert_int_equal(job_put_rcpt(&list, &rcpt), 0);
+		CHAN_SEND(qmgr, deliver_job, .conn = 1, .kind = JOB_DISCARD, .segment = 7,
+		    .body = 64, .sender = msg_str(""), .envid = msg_str(""),
+		    .recipients = job_list_bytes(&list), .user = msg_str(""),
+		    .mailbox = msg_str(""));
+		expect("result 1 at 7:0 3=5/0/4.3.0");
+	}
 	CHAN_SEND(qmgr, deliver_close, .conn = 1);
 	expect("closed 1 verdict 9");
 }
@@ -658,6 +680,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_discard, begin, end),
 	    cmocka_unit_test_setup_teardown(test_refused_jobs, begin, end),
+	    cmocka_unit_test_setup_teardown(test_smuggled_address, begin, end),
 	    cmocka_unit_test_setup_teardown(test_qmgr_replaced, begin, end),
 	    cmocka_unit_test_setup_teardown(test_qmgr_gone_while_idle, begin, end),
 	    cmocka_unit_test_setup_teardown(test_close_gives_back, begin, end),
