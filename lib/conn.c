@@ -7,7 +7,8 @@
  * is a store: its timer looks, when it fires, whether there is still time left.
  *
  * Reads go through one buffer of the process and are copied: evbuffer_read() would ask the kernel
- * with FIONREAD first and allocate for the largest case.
+ * with FIONREAD first and allocate for the largest case. A connection that brings much at a time is
+ * read into place.
  */
 #include "lib/conn.h"
 
@@ -21,7 +22,8 @@
 #include "lib/clock.h"
 #include "lib/loop.h"
 
-#define CONN_IOV_MAX 64
+#define CONN_IOV_MAX   64
+#define CONN_BULK_READ (CONN_READ_MAX - 64) /* with libevent's header a power of two */
 
 enum conn_state {
 	CONN_CONNECTING, /* connect() is under way */
@@ -37,6 +39,7 @@ struct conn {
 	int fd;
 	int error;
 	bool paused, reading, held_back, eof;
+	bool bulk; /* the last read brought much: read into place */
 	unsigned linger_ms;
 	int64_t deadline; /* clock_ms(), 0: none */
 	int64_t timer_at; /* when the timer fires, 0: not set */
@@ -219,19 +222,39 @@ static void end_of_turn(struct loop_task *task)
 	}
 }
 
+/* receive - one recv(); returns bytes, 0 at the end, -errno */
+static ssize_t receive(const struct conn *conn, void *buf, size_t size)
+{
+	ssize_t n;
+	do {
+		n = recv(conn->fd, buf, size, MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* read_bulk - straight into the input buffer's own memory */
+static ssize_t read_bulk(struct conn *conn)
+{
+	struct evbuffer_iovec space;
+	if (evbuffer_reserve_space(conn->in, CONN_BULK_READ, &space, 1) < 1)
+		return -ENOMEM;
+	ssize_t n = receive(conn, space.iov_base, space.iov_len);
+	space.iov_len = n > 0 ? (size_t)n : 0;
+	if (evbuffer_commit_space(conn->in, &space, 1) < 0)
+		return -ENOMEM;
+	return n;
+}
+
 /* read_some - one read into the input buffer (or nowhere); returns bytes, 0 at the end, -errno */
 static ssize_t read_some(struct conn *conn)
 {
 	static char buf[CONN_READ_MAX];
-	ssize_t n;
-	do {
-		n = recv(conn->fd, buf, sizeof(buf), MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	if (n > 0 && conn->state != CONN_LINGERING && conn->state != CONN_FINISHING &&
-	    evbuffer_add(conn->in, buf, (size_t)n) < 0)
+	bool dropped = conn->state == CONN_LINGERING || conn->state == CONN_FINISHING;
+	ssize_t n = conn->bulk && !dropped ? read_bulk(conn) : receive(conn, buf, sizeof(buf));
+	if (n > 0 && !dropped && !conn->bulk && evbuffer_add(conn->in, buf, (size_t)n) < 0)
 		return -ENOMEM;
+	/* Who sent much will send more. */
+	conn->bulk = n > (ssize_t)CONN_BULK_READ / 2;
 	return n;
 }
 
