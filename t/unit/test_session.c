@@ -1,203 +1,39 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * SMTP sessions without sockets: bytes in, replies out, records in a segment of the test's own.
- * The test is qmgr (one segment, granted by hand) and keeper (the other end of a channel).
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "lib/chan.h"
-#include "lib/conf.h"
 #include "lib/envelope.h"
-#include "lib/log.h"
-#include "lib/loop.h"
 #include "lib/qid.h"
 #include "lib/record.h"
 #include "smtpd/commands.h"
-#include "smtpd/intake.h"
-#include "smtpd/recipient.h"
-#include "smtpd/segments.h"
-#include "smtpd/session.h"
-#include "smtpd/syncer.h"
+#include "smtpd_world.h"
 
-#define NONCE    77ull
-#define FIRST    1700000000000000ull
 #define ARRAY(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char config[] = "hostname = \"mx.test\"\norigin = \"localhost\"\n"
-			     "local_domains = { \"localhost\" }\n"
-			     "relay_to = { \"gateway.test\" }\nsites = \"\"\n";
-static struct conf *conf;
-static struct conf_listen listener = {.title = (char *)"test", .tls = CONF_LISTEN_TLS_NONE};
-static struct chan *keeper, *keeper_end;
-static bool keeper_silent;
-static unsigned asked;
-static int segment = -1, single = -1;
 static uint64_t segment_end;
 
-/* on_recipient - keeper knows bob and root */
-static void on_recipient(struct chan *chan, union msg_any *msg, void *arg)
-{
-	struct msg_bytes local = msg->keeper_recipient.local;
-	enum keeper_verdict verdict = KEEPER_UNKNOWN;
-	(void)arg;
-	asked++;
-	if (keeper_silent)
-		return;
-	if (local.len == 3 && memcmp(local.data, "bob", 3) == 0)
-		verdict = KEEPER_MAILBOX;
-	if (local.len == 10 && memcmp(local.data, "postmaster", 10) == 0)
-		verdict = KEEPER_ALIAS;
-	if (local.len == 4 && memcmp(local.data, "busy", 4) == 0)
-		verdict = KEEPER_TEMPFAIL;
-	CHAN_SEND(chan, keeper_recipient_is, .request = msg->keeper_recipient.request,
-	    .verdict = (uint8_t)verdict);
-}
-
-static const struct chan_handlers as_keeper = {.on = {[MSG_keeper_recipient] = on_recipient}};
-static const struct chan_handlers as_smtpd = {.on = {[MSG_keeper_recipient_is] = recipient_is}};
-
-/* grant - a segment in memory, by hand */
-static int grant(uint64_t name, enum segment_kind kind)
-{
-	int fd = memfd_create("segment", MFD_CLOEXEC);
-	union msg_any msg = {.qmgr_segment = {.segment = name,
-				 .nonce = NONCE,
-				 .first_id = name,
-				 .ids = 100000,
-				 .limit = SEGMENT_SIZE,
-				 .kind = (uint8_t)kind,
-				 .file = dup(fd)}};
-	segments_granted(keeper, &msg, NULL);
-	return fd;
-}
-
+/* setup - a world with an empty segment */
 static int setup(void **state)
 {
-	int fds[2];
-	(void)state;
-	char path[] = "/tmp/test_session.XXXXXX";
-	struct conf_messages msgs = {0};
-	int fd = mkstemp(path);
-	assert_true(dprintf(fd, "%s", config) > 0);
-	close(fd);
-	assert_int_equal(conf_load(path, &conf, &msgs), 0);
-	conf_messages_free(&msgs);
-	unlink(path);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
-	keeper = chan_new(fds[0], ROLE_KEEPER, ROLE_SMTPD, 1, &as_keeper, NULL);
-	keeper_end = chan_new(fds[1], ROLE_SMTPD, ROLE_KEEPER, 1, &as_smtpd, NULL);
-	recipient_linked(keeper_end);
-	intake_start();
-	segment = grant(FIRST, SEGMENT_SHARED);
 	segment_end = 0;
-	asked = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	assert_int_equal(session_count(), 0);
-	assert_int_equal(parcel_bytes(), 0);
-	recipient_reset();
-	intake_reset();
-	segments_reset();
-	chan_free(keeper);
-	chan_free(keeper_end);
-	close(segment);
-	conf_free(conf);
-	keeper_silent = false;
-	return 0;
-}
-
-/* -- a client -- */
-
-struct talk {
-	struct session *s;
-	struct evbuffer *in, *out;
-};
-
-static void on_ready(struct session *s, void *arg)
-{
-	struct talk *t = arg;
-	unsigned budget = 1000000;
-	while (session_feed(s, t->in, &budget))
-		;
-}
-
-/* peer_of - a client at that address */
-static struct peer peer_of(const char *address)
-{
-	struct sockaddr_in sin = {.sin_family = AF_INET};
-	struct peer peer;
-	assert_int_equal(inet_pton(AF_INET, address, &sin.sin_addr), 1);
-	policy_peer_net(conf, &listener, (struct sockaddr *)&sin, &peer);
-	return peer;
-}
-
-static void begin(struct talk *t, const struct peer *peer)
-{
-	t->in = evbuffer_new();
-	t->out = evbuffer_new();
-	t->s = session_new(peer, conf, t->out, on_ready, t);
-	assert_non_null(t->s);
-}
-
-static void end(struct talk *t)
-{
-	session_end(t->s);
-	evbuffer_free(t->in);
-	evbuffer_free(t->out);
-	while (session_count())
-		loop_turn();
-}
-
-static void feed(struct talk *t, const void *bytes, size_t n)
-{
-	unsigned budget = 1000000;
-	evbuffer_add(t->in, bytes, n);
-	while (session_feed(t->s, t->in, &budget))
-		;
-	while (t->s->wait != WAIT_NONE)
-		loop_turn();
-}
-
-/* said - all replies since the last call, queue IDs and dates aside */
-static const char *said(struct talk *t)
-{
-	static char text[65536];
-	int n = evbuffer_remove(t->out, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
-	for (char *p = text; (p = strstr(p, "queued as ")); p++)
-		memset(p + 10, '#', QID_WIDTH);
-	return text;
-}
-
-/* say - lines in, replies out */
-static const char *say(struct talk *t, const char *lines)
-{
-	feed(t, lines, strlen(lines));
-	return said(t);
+	return world_setup(state);
 }
 
 /* dialogue - each line of the client must get a reply that begins so */
 static void dialogue(struct talk *t, const char *const (*lines)[2], size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const char *reply = say(t, lines[i][0]);
+		const char *reply = talk_say(t, lines[i][0]);
 		if (strncmp(reply, lines[i][1], strlen(lines[i][1])) != 0)
 			fail_msg("to %.60s: %s instead of %s", lines[i][0], reply, lines[i][1]);
 	}
@@ -209,13 +45,13 @@ static void next_record(struct envelope *env, char *body, size_t size, unsigned 
 	static unsigned char buf[64 << 10];
 	struct record_place place = {.segment = FIRST, .nonce = NONCE, .offset = segment_end};
 	struct record rec;
-	assert_int_equal(record_check(segment, &place, buf, sizeof(buf), &rec), 0);
+	assert_int_equal(record_check(world.segment, &place, buf, sizeof(buf), &rec), 0);
 	assert_true(rec.body_len < size && rec.envelope_len <= 4096);
 	assert_int_equal(
-	    pread(segment, body, rec.body_len, (off_t)record_body_at(&rec)), rec.body_len);
+	    pread(world.segment, body, rec.body_len, (off_t)record_body_at(&rec)), rec.body_len);
 	body[rec.body_len] = '\0';
 	assert_int_equal(
-	    pread(segment, envelope, rec.envelope_len, (off_t)record_envelope_at(&rec)),
+	    pread(world.segment, envelope, rec.envelope_len, (off_t)record_envelope_at(&rec)),
 	    rec.envelope_len);
 	assert_int_equal(envelope_read(envelope, rec.envelope_len, env), 0);
 	segment_end += record_len(&rec);
@@ -241,12 +77,12 @@ static void transaction(void **state)
 	struct talk t;
 	char body[4096];
 	(void)state;
-	begin(&t, &peer);
+	talk_begin(&t, &peer);
 	session_greet(t.s);
-	assert_string_equal(said(&t), "220 mx.test ESMTP Baton\r\n");
+	assert_string_equal(talk_said(&t), "220 mx.test ESMTP Baton\r\n");
 	dialogue(&t, lines, ARRAY(lines));
 	assert_int_equal(t.s->state, SMTP_CLOSING);
-	end(&t);
+	talk_end(&t);
 	next_record(&env, body, sizeof(body), envelope);
 	assert_memory_equal(env.sender.data, "A@example.org", 13);
 	assert_memory_equal(env.client.data, "127.0.0.1", 9);
@@ -274,8 +110,8 @@ static void to_state(struct talk *t, enum smtp_state state)
 	    [SMTP_RCPT] = "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\n",
 	};
 	struct peer peer = peer_of("127.0.0.1");
-	begin(t, &peer);
-	say(t, way[state]);
+	talk_begin(t, &peer);
+	talk_say(t, way[state]);
 	assert_int_equal(t->s->state, state);
 }
 
@@ -299,14 +135,14 @@ static void states_and_verbs(void **state)
 		for (int cmd = 0; cmd < COMMANDS; cmd++) {
 			struct talk t;
 			to_state(&t, (enum smtp_state)from);
-			const char *reply = say(&t, line[cmd]);
+			const char *reply = talk_say(&t, line[cmd]);
 			if (commands_legal((enum command)cmd, (enum smtp_state)from)) {
 				assert_true(reply[0] == '2' || reply[0] == '3');
 			} else {
 				assert_memory_equal(reply, "503 5.5.1", 9);
 				assert_int_equal(t.s->state, from);
 			}
-			end(&t);
+			talk_end(&t);
 		}
 	}
 }
@@ -323,25 +159,25 @@ static void split_anywhere(void **state)
 	char want[4096];
 	struct talk t;
 	(void)state;
-	begin(&t, &peer);
-	snprintf(want, sizeof(want), "%s", say(&t, whole));
+	talk_begin(&t, &peer);
+	snprintf(want, sizeof(want), "%s", talk_say(&t, whole));
 	assert_non_null(strstr(want, "550 5.1.1 User unknown\r\n250 2.1.5"));
 	assert_non_null(strstr(want, "554 5.6.0 ")); /* a bare CR in the first body */
 	assert_non_null(strstr(want, "354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 queued"));
 	assert_non_null(strstr(want, "221 2.0.0"));
-	end(&t);
+	talk_end(&t);
 	for (size_t i = 0; i < sizeof(whole); i++) {
-		begin(&t, &peer);
-		feed(&t, whole, i);
-		feed(&t, whole + i, sizeof(whole) - 1 > i ? sizeof(whole) - 1 - i : 0);
-		assert_string_equal(said(&t), want);
-		end(&t);
+		talk_begin(&t, &peer);
+		talk_feed(&t, whole, i);
+		talk_feed(&t, whole + i, sizeof(whole) - 1 > i ? sizeof(whole) - 1 - i : 0);
+		assert_string_equal(talk_said(&t), want);
+		talk_end(&t);
 	}
-	begin(&t, &peer);
+	talk_begin(&t, &peer);
 	for (size_t i = 0; i < sizeof(whole) - 1; i++)
-		feed(&t, whole + i, 1);
-	assert_string_equal(said(&t), want);
-	end(&t);
+		talk_feed(&t, whole + i, 1);
+	assert_string_equal(talk_said(&t), want);
+	talk_end(&t);
 }
 
 /* What a user gets wrong, and what it is told. */
@@ -376,19 +212,20 @@ static void bad_input(void **state)
 	struct peer peer = peer_of("127.0.0.1");
 	struct talk t;
 	(void)state;
-	conf->limits.errors = 100;
+	world.conf->limits.errors = 100;
 	memset(big, 'a', sizeof(big));
 	snprintf(long_address, sizeof(long_address), "MAIL FROM:<%.300s@b>\r\n", big);
-	begin(&t, &peer);
+	talk_begin(&t, &peer);
 	dialogue(&t, lines, ARRAY(lines));
 	/* A line of 1 MB: one reply, and the session goes on behind it. */
-	feed(&t, big, sizeof(big));
-	assert_string_equal(say(&t, "\r\nNOOP\r\n"), "500 5.5.2 Line too long\r\n250 2.0.0 Ok\r\n");
+	talk_feed(&t, big, sizeof(big));
+	assert_string_equal(
+	    talk_say(&t, "\r\nNOOP\r\n"), "500 5.5.2 Line too long\r\n250 2.0.0 Ok\r\n");
 	assert_true(evbuffer_get_length(t.in) == 0);
 	/* A bare LF ends no line; who sends one is told and left. */
-	assert_memory_equal(say(&t, "NOOP\nRSET\r\n"), "521 5.5.2 Bare LF", 17);
+	assert_memory_equal(talk_say(&t, "NOOP\nRSET\r\n"), "521 5.5.2 Bare LF", 17);
 	assert_int_equal(t.s->state, SMTP_CLOSING);
-	end(&t);
+	talk_end(&t);
 }
 
 /* A bare LF in the body: refused behind the end of data, and never an end of data itself. */
@@ -406,14 +243,14 @@ static void bare_lf_in_body(void **state)
 	struct talk t;
 	(void)state;
 	for (size_t i = 0; i < ARRAY(bodies); i++) {
-		begin(&t, &peer);
-		say(&t, start);
-		const char *reply = say(&t, bodies[i]);
+		talk_begin(&t, &peer);
+		talk_say(&t, start);
+		const char *reply = talk_say(&t, bodies[i]);
 		assert_memory_equal(reply, "554 5.6.0 ", 10);
 		assert_null(strstr(reply, "\r\n2"));
 		assert_int_equal(t.s->state, SMTP_READY);
-		assert_memory_equal(say(&t, "MAIL FROM:<>\r\n"), "250 2.1.0", 9);
-		end(&t);
+		assert_memory_equal(talk_say(&t, "MAIL FROM:<>\r\n"), "250 2.1.0", 9);
+		talk_end(&t);
 	}
 }
 
@@ -426,13 +263,13 @@ static void normalise(void **state)
 	struct talk t;
 	char body[4096];
 	(void)state;
-	listener.line_endings = CONF_LINES_NORMALISE;
+	world.listener.line_endings = CONF_LINES_NORMALISE;
 	peer = peer_of("127.0.0.1");
-	begin(&t, &peer);
-	say(&t, "EHLO x\nMAIL FROM:<>\nRCPT TO:<c@d.test>\nDATA\n");
-	assert_memory_equal(say(&t, "one\n..two\n.\nthree\r\n.\r\n"), "250 2.0.0", 9);
-	end(&t);
-	listener.line_endings = CONF_LINES_REFUSE;
+	talk_begin(&t, &peer);
+	talk_say(&t, "EHLO x\nMAIL FROM:<>\nRCPT TO:<c@d.test>\nDATA\n");
+	assert_memory_equal(talk_say(&t, "one\n..two\n.\nthree\r\n.\r\n"), "250 2.0.0", 9);
+	talk_end(&t);
+	world.listener.line_endings = CONF_LINES_REFUSE;
 	next_record(&env, body, sizeof(body), envelope);
 	assert_non_null(strstr(body, "\r\none\r\n..two\r\n..\r\nthree\r\n"));
 }
@@ -461,16 +298,16 @@ static void relaying(void **state)
 		struct peer peer = peer_of(cases[i].client);
 		char line[256];
 		struct talk t;
-		begin(&t, &peer);
-		say(&t, "EHLO x\r\nMAIL FROM:<>\r\n");
+		talk_begin(&t, &peer);
+		talk_say(&t, "EHLO x\r\nMAIL FROM:<>\r\n");
 		snprintf(line, sizeof(line), "RCPT TO:<%s>\r\n", cases[i].to);
-		const char *reply = say(&t, line);
+		const char *reply = talk_say(&t, line);
 		if (strncmp(reply, cases[i].want, strlen(cases[i].want)) != 0)
 			fail_msg("%s to %s: %s", cases[i].client, cases[i].to, reply);
-		end(&t);
+		talk_end(&t);
 	}
-	/* Answers are kept: the second question isn't asked. */
-	assert_true(asked < 8);
+	/* Answers are kept: the second question isn't world.asked. */
+	assert_true(world.asked < 8);
 }
 
 /* Limits: errors, recipients, size, hops, space. */
@@ -479,34 +316,35 @@ static void limits(void **state)
 	struct peer peer = peer_of("127.0.0.1");
 	struct talk t;
 	(void)state;
-	conf->limits.errors = 3;
-	conf->limits.recipients = 2;
-	conf->limits.hops = 5;
-	conf->message_size = 1000;
-	begin(&t, &peer);
-	assert_string_equal(say(&t, "A\r\nB\r\nC\r\nNOOP\r\n"),
+	world.conf->limits.errors = 3;
+	world.conf->limits.recipients = 2;
+	world.conf->limits.hops = 5;
+	world.conf->message_size = 1000;
+	talk_begin(&t, &peer);
+	assert_string_equal(talk_say(&t, "A\r\nB\r\nC\r\nNOOP\r\n"),
 	    "500 5.5.2 Command not recognized\r\n500 5.5.2 Command not recognized\r\n"
 	    "500 5.5.2 Command not recognized\r\n421 4.7.0 Too many errors\r\n");
 	assert_int_equal(t.s->state, SMTP_CLOSING);
-	end(&t);
-	begin(&t, &peer);
-	say(&t, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nRCPT TO:<a@b.test>\r\n");
-	assert_memory_equal(say(&t, "RCPT TO:<c@b.test>\r\n"), "250", 3); /* the first came twice */
-	assert_memory_equal(say(&t, "RCPT TO:<d@b.test>\r\n"), "452 4.5.3", 9);
-	say(&t, "DATA\r\n");
+	talk_end(&t);
+	talk_begin(&t, &peer);
+	talk_say(&t, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nRCPT TO:<a@b.test>\r\n");
+	assert_memory_equal(
+	    talk_say(&t, "RCPT TO:<c@b.test>\r\n"), "250", 3); /* the first came twice */
+	assert_memory_equal(talk_say(&t, "RCPT TO:<d@b.test>\r\n"), "452 4.5.3", 9);
+	talk_say(&t, "DATA\r\n");
 	char text[1200];
 	memset(text, 'x', sizeof(text));
-	feed(&t, text, sizeof(text));
-	assert_string_equal(said(&t), "");
-	assert_memory_equal(say(&t, "\r\n.\r\n"), "552 5.3.4", 9);
-	say(&t, "MAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n");
+	talk_feed(&t, text, sizeof(text));
+	assert_string_equal(talk_said(&t), "");
+	assert_memory_equal(talk_say(&t, "\r\n.\r\n"), "552 5.3.4", 9);
+	talk_say(&t, "MAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n");
 	for (int i = 0; i < 6; i++)
-		feed(&t, "Received: by x\r\n", 16);
-	assert_memory_equal(say(&t, "\r\nbody\r\n.\r\n"), "554 5.4.6", 9);
+		talk_feed(&t, "Received: by x\r\n", 16);
+	assert_memory_equal(talk_say(&t, "\r\nbody\r\n.\r\n"), "554 5.4.6", 9);
 	union msg_any pressed = {.qmgr_pressure = {.level = PRESSURE_LOW, .free_bytes = 500}};
-	segments_pressed(keeper, &pressed, NULL);
-	assert_memory_equal(say(&t, "MAIL FROM:<>\r\n"), "452 4.3.1", 9);
-	end(&t);
+	segments_pressed(world.keeper, &pressed, NULL);
+	assert_memory_equal(talk_say(&t, "MAIL FROM:<>\r\n"), "452 4.3.1", 9);
+	talk_end(&t);
 }
 
 /* sendmail(1)'s socket: the kernel's word for the user, what lacks is added. */
@@ -519,10 +357,10 @@ static void local_submission(void **state)
 	char body[4096];
 	(void)state;
 	policy_peer_local(1000, &peer);
-	begin(&t, &peer);
-	say(&t, "EHLO x\r\nMAIL FROM:<me>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n");
-	assert_memory_equal(say(&t, "Subject: x\r\n\r\nhi\r\n.\r\n"), "250 2.0.0", 9);
-	end(&t);
+	talk_begin(&t, &peer);
+	talk_say(&t, "EHLO x\r\nMAIL FROM:<me>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n");
+	assert_memory_equal(talk_say(&t, "Subject: x\r\n\r\nhi\r\n.\r\n"), "250 2.0.0", 9);
+	talk_end(&t);
 	next_record(&env, body, sizeof(body), envelope);
 	assert_int_equal(env.uid, 1000);
 	assert_int_equal(env.flags, 0);
@@ -532,17 +370,18 @@ static void local_submission(void **state)
 	assert_non_null(
 	    strstr(body, "@mx.test>\r\nFrom: me@localhost\r\nSubject: x\r\n\r\nhi\r\n"));
 	policy_peer_notice(&peer);
-	begin(&t, &peer);
-	say(&t, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nFrom: x\r\n");
-	assert_memory_equal(say(&t, "Date: y\r\nMessage-Id: z\r\n\r\nhi\r\n.\r\n"), "250", 3);
-	end(&t);
+	talk_begin(&t, &peer);
+	talk_say(&t, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nFrom: x\r\n");
+	assert_memory_equal(talk_say(&t, "Date: y\r\nMessage-Id: z\r\n\r\nhi\r\n.\r\n"), "250", 3);
+	talk_end(&t);
 	next_record(&env, body, sizeof(body), envelope);
 	assert_int_equal(env.flags, ENVF_NOTICE);
 	assert_memory_equal(body, "Received: by mx.test with ESMTP id ", 35);
 	assert_non_null(strstr(body, "\r\nFrom: x\r\nDate: y\r\nMessage-Id: z\r\n\r\nhi\r\n"));
 }
 
-/* A client that leaves while it waits: for keeper, for the sync; its message is taken all the same.
+/* A client that leaves while it waits: for world.keeper, for the sync; its message is taken all the
+ * same.
  */
 static void gone_while_waiting(void **state)
 {
@@ -555,17 +394,17 @@ static void gone_while_waiting(void **state)
 	struct talk t;
 	char body[4096];
 	(void)state;
-	keeper_silent = true;
-	begin(&t, &peer);
+	world.keeper_silent = true;
+	talk_begin(&t, &peer);
 	evbuffer_add_printf(t.in, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<bob@localhost>\r\n");
 	session_feed(t.s, t.in, &budget);
 	assert_int_equal(t.s->wait, WAIT_RECIPIENT);
-	end(&t);
-	begin(&t, &peer);
+	talk_end(&t);
+	talk_begin(&t, &peer);
 	evbuffer_add(t.in, mail, sizeof(mail) - 1);
 	session_feed(t.s, t.in, &budget);
 	assert_int_equal(t.s->wait, WAIT_SYNC);
-	end(&t);
+	talk_end(&t);
 	next_record(&env, body, sizeof(body), envelope);
 	assert_non_null(strstr(body, "\r\nx\r\n"));
 }
@@ -580,14 +419,14 @@ static void large_message(void **state)
 	struct record rec;
 	struct talk t;
 	(void)state;
-	single = grant(FIRST + 9000, SEGMENT_SINGLE);
-	begin(&t, &peer);
-	say(&t, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nSubject: x\r\n\r\n");
+	int single = world_grant(FIRST + 9000, SEGMENT_SINGLE);
+	talk_begin(&t, &peer);
+	talk_say(&t, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nSubject: x\r\n\r\n");
 	size_t n = (3 << 20) / (sizeof(line) - 1), used = 0;
 	for (size_t i = 0; i < n; i++)
-		feed(&t, line, sizeof(line) - 1);
-	assert_memory_equal(say(&t, ".\r\nNOOP\r\n"), "250 2.0.0 queued", 16);
-	end(&t);
+		talk_feed(&t, line, sizeof(line) - 1);
+	assert_memory_equal(talk_say(&t, ".\r\nNOOP\r\n"), "250 2.0.0 queued", 16);
+	talk_end(&t);
 	assert_int_equal(record_check(single, &place, buf, sizeof(buf), &rec), 0);
 	assert_true(rec.body_len - rec.plain_len == n);
 	char *text = malloc(rec.body_len);
@@ -601,7 +440,7 @@ static void large_message(void **state)
 	close(single);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
 int main(void)
 {
@@ -618,11 +457,8 @@ int main(void)
 	    TEST(gone_while_waiting),
 	    TEST(large_message),
 	};
-	loop_init();
-	syncer_start();
-	syncer_listen();
-	log_set(LOG_FORMAT_TEXT, LOG_WARN);
+	world_begin();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	syncer_stop();
+	world_end();
 	return failed;
 }
