@@ -225,10 +225,10 @@ const struct child_self *child_start(const struct child *role, int argc, char **
 	child = role;
 	self.role = role->role;
 	self.instance = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
+	check_fds(); /* closes the rest: before log_open(), which may open a pipe anew */
 	log_open(CHILD_LOG, target && strcmp(target, "syslog") == 0 ? LOG_TO_SYSLOG : LOG_TO_STDERR,
 	    role_name(role->role), self.instance);
 	ignore_signals();
-	check_fds();
 	if (counters_attach(CHILD_COUNTERS))
 		log_warnx("counters of this process are not shared");
 	wait_config();
