@@ -121,6 +121,8 @@ int reload_config(char *reason, size_t size)
 		announce(false);
 		return e;
 	}
+	if (conf->log != config_now()->log)
+		log_info("another log target takes effect at the next start");
 	config_add_resolvers(conf, RESOLV_CONF);
 	control_stop();
 	listen_commit();

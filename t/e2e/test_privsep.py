@@ -1,5 +1,7 @@
 """As root each role runs under its own user. The users exist only in a mount namespace of the test."""
+import grp
 import os
+import pwd
 import re
 
 import pytest
@@ -35,9 +37,12 @@ def as_root(house):
         os.chmod(house.path(kind), 0o644)
     os.makedirs(house.path("home"))
     os.chown(house.path("home"), MAIL_UID, MAIL_UID)
-    wrap = ["unshare", "-m", "sh", "-c", f'mount --bind {house.path("passwd")} /etc/passwd && '
-            f'mount --bind {house.path("group")} /etc/group && exec "$@"', "sh"]
-    return lambda **config: house.baton(wrap=wrap, **config)
+    mounts = {house.path("passwd"): "/etc/passwd", house.path("group"): "/etc/group"}
+
+    def start(more=None, **config):
+        binds = " && ".join(f"mount --bind {a} {b}" for a, b in {**mounts, **(more or {})}.items())
+        return house.baton(wrap=["unshare", "-m", "sh", "-c", binds + ' && exec "$@"', "sh"], **config)
+    return start
 
 
 def test_each_role_has_its_user(as_root):
@@ -84,6 +89,24 @@ def test_local_mail_is_written_by_its_owner(as_root, house):
         for name in [folder, *(os.path.join(folder, n) for n in files)]:
             st = os.stat(name)
             assert st.st_uid == MAIL_UID and not st.st_mode & 0o077, name
+    b.stop()
+
+
+def test_var_mail(as_root, house):
+    """An mbox there is its user's, with group mail's help; root's is the user mail's, never a root process's."""
+    folder = house.path("var-mail")
+    os.mkdir(folder)
+    mail = pwd.getpwnam("mail").pw_uid, grp.getgrnam("mail").gr_gid
+    os.chown(folder, 0, mail[1])
+    os.chmod(folder, 0o2775)
+    b = as_root(more={folder: "/var/mail"}, mailbox="mbox:/var/mail/%u")
+    for user, uid in ((MAIL_USER, MAIL_UID), ("root", mail[0])):
+        b.smtp().send("a@client.example.test", f"{user}@{HOST}", b"Subject: mine\r\n\r\nx\r\n")
+        path = os.path.join(folder, user)
+        wait_for(lambda: os.path.exists(path) and b"Subject: mine" in open(path, "rb").read(), 15)
+        st = os.stat(path)
+        assert (st.st_uid, st.st_gid) == (uid, mail[1]), user
+        assert not st.st_mode & 0o007, oct(st.st_mode)
     b.stop()
 
 
