@@ -99,9 +99,9 @@ class House:
         from load import Load
         return Load(self, port, **knobs)
 
-    def nsd(self, zones):
+    def nsd(self, zones, **more):
         from nsd import Nsd
-        return self.keep(Nsd(self, zones))
+        return self.keep(Nsd(self, zones, **more))
 
     def close(self):
         for thing in reversed(self.started):

@@ -14,8 +14,8 @@ ns IN A 127.0.0.1
 class Nsd(Proc):
     """zones: name -> records in zone file form, relative to the zone."""
 
-    def __init__(self, house, zones):
-        port = free_port()
+    def __init__(self, house, zones, port=None):
+        port = port or free_port()
         base = house.path(f"nsd{port}")
         os.makedirs(base)
         text = f"""server:
