@@ -18,7 +18,7 @@ def test_mx(house):
     hop = house.sink(port=hop_port)
     b.smtp().send("a@client.example.test", "b@other.test", message("mx"))
     hop.wait(1, 15)
-    assert re.search(rb"mx1\.other\.test", b.log), "the log names the relay"
+    b.wait_log(r"relay=\S*mx1\.other\.test")
     b.stop()
 
 
@@ -55,22 +55,80 @@ def test_null_mx_is_bounced(house):
     b.stop()
 
 
+class At:
+    """Something that listens at a port."""
+
+    def __init__(self, port):
+        self.port = port
+
+
+def deferred(b, reason, seconds=60):
+    """Waits until the only recipient in the queue has a reason that matches; returns it."""
+    def said():
+        """a reason to be deferred"""
+        return [r["reason"] for row in b.queue() for r in row["recipients"] if re.search(reason, r["reason"] or "")]
+    return wait_for(said, seconds)[0]
+
+
 def test_a_silent_resolver_defers(house):
     """No answer is no verdict: the message stays, and goes when the resolver answers."""
     silent = socket.socket(type=socket.SOCK_DGRAM)
-    port = free_port()
+    port, hop_port = free_port(), free_port()
     silent.bind(("127.0.0.1", port))
-
-    class At:
-        pass
-    at = At()
-    at.port = port
-    b = house.baton(resolver=at, route="mx")
-    b.smtp().send("a@client.example.test", "b@other.test", message("silent"))
-    wait_for(lambda: [r for row in b.queue() for r in row["recipients"] if r["reason"]], 60)
+    b = house.baton(resolver=At(port), route="mx", text=f"deliver {{ port = {hop_port}  ipv6 = false }}")
+    b.smtp().send(f"{local_user()}@relay.example.test", "b@other.test", message("silent"))
+    deferred(b, "no resolver answers")
     silent.close()
     assert not b.maildir(local_user())
+    hop = house.sink(port=hop_port)
+    house.nsd({"other.test": "@ IN MX 10 mx1\nmx1 IN A 127.0.0.1"}, port=port)
+    hop.wait(1, 30)
+    b.wait_empty()
     b.stop()
+
+
+def test_a_refusing_resolver_defers(house):
+    """NSD refuses what it has no zone for, and fails for a zone that it couldn't load: no "no"."""
+    port, b = mx(house, {"other.test": "@ IN MX 10 mx1"})
+    b.smtp().send(f"{local_user()}@relay.example.test", "b@elsewhere.example", message("refused"))
+    deferred(b, "REFUSED")
+    assert not b.maildir(local_user())
+    b.stop()
+
+
+def test_an_mx_without_address_is_bounced(house):
+    port, b = mx(house, {"other.test": "@ IN MX 10 gone\n@ IN A 127.0.0.1"})
+    b.smtp().send(f"{local_user()}@relay.example.test", "b@other.test", message("gone"))
+    (notice,) = wait_for(lambda: b.maildir(local_user()), 20)
+    assert b"other.test" in notice
+    b.stop()
+
+
+def test_aliases_are_followed(house):
+    """A domain that is an alias, its MX host's name one too, each in a zone of its own."""
+    hop_port, b = mx(house, {"alias.test": "@ IN TXT x\nd IN CNAME real.other.test.",
+                             "other.test": "real IN MX 10 mx\nmx IN CNAME host.third.test.",
+                             "third.test": "host IN A 127.0.0.1"})
+    hop = house.sink(port=hop_port)
+    b.smtp().send("a@client.example.test", "b@d.alias.test", message("alias"))
+    hop.wait(1, 15)
+    b.stop()
+
+
+def test_dnscache_dies(house):
+    """kill -9 of dnscache: the next domain is found by the new one; no call was refused to it."""
+    zone = "\n".join(f"d{i} IN MX 10 mx" for i in range(20)) + "\nmx IN A 127.0.0.1"
+    hop_port, b = mx(house, {"test": zone})
+    hop = house.sink(port=hop_port)
+    c = b.smtp()
+    for i in range(20):
+        c.send("a@client.example.test", f"b@d{i}.test", message(f"d{i}"))
+        if i in (5, 10):
+            b.replaced("dnscache", b.kill("dnscache"))
+    hop.wait(20, 30)
+    b.wait_empty()
+    b.stop()
+    assert not re.search(rb"dnscache\S* - .*(refused|not permitted)", b.log), b.log_tail()
 
 
 def test_a_large_answer_comes_over_tcp(house):
