@@ -3,9 +3,17 @@
  * deliver: carries mail to where qmgr says, over connections that qmgr asked for (DESIGN §2, §4).
  * Everything begins with a message: links.c.
  */
+#include <malloc.h>
+
 #include "deliver/links.h"
 #include "lib/child.h"
 #include "lib/loop.h"
+
+/*
+ * Blocks of a body come and go with every message: memory given back to the kernel in between
+ * would be zeroed and mapped anew for each.
+ */
+enum { KEEP_BYTES = 2 << 20, BLOCKS_MAX = 1 << 20 };
 
 int main(int argc, char **argv)
 {
@@ -13,6 +21,8 @@ int main(int argc, char **argv)
 	    .sandbox = SANDBOX_DELIVER,
 	    .chroots = true,
 	    .master = &links_master};
+	mallopt(M_MMAP_THRESHOLD, BLOCKS_MAX);
+	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	child_start(&child, argc, argv);
 	return loop_run();
 }
