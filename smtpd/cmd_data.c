@@ -22,6 +22,7 @@
 #define ENVELOPE_RCPT     12   /* of one recipient beyond its address */
 #define DISCARD_MAX       (64u << 20) /* bytes read of a body that was refused, beyond its limit */
 #define NORMALISE_PIECE   4096        /* bytes whose line ends are mended at once */
+#define LF_MARK           2           /* bytes of ".LF" */
 #define LOG_RCPTS         900         /* bytes of recipients in the line of acceptance */
 
 static const struct verdict more = {.act = ACT_REPLY};
@@ -227,6 +228,7 @@ struct verdict data_run(struct session *s)
 	dot_init(&tx->dot);
 	dot_plain_init(&tx->unform, false);
 	dot_form_init(&tx->form, DOT_NORMALISE);
+	tx->lf_only = tx->lf_start = normalises(s);
 	session_enter(s, SMTP_DATA);
 	return (struct verdict){ACT_BODY, 354, NULL, "End data with <CR><LF>.<CR><LF>"};
 }
@@ -334,6 +336,27 @@ static struct verdict too_much(struct session *s)
 	return v;
 }
 
+/*
+ * lf_end - where a listener mends line ends, a client may know no CR at all: then, and only then, a
+ * lone dot between LFs is the end of data. One CR in the body and only CRLF.CRLF is, so that a body
+ * that came through a server with proper lines can't be ended from inside. Returns how many of the
+ * n bytes are body; a dot that might be the end is left for the next time.
+ */
+static size_t lf_end(struct tx *tx, const char *at, size_t n, bool *ended)
+{
+	for (size_t i = 0; i < n && tx->lf_only; i++) {
+		bool lone = tx->lf_start && at[i] == '.';
+		if (at[i] == '\r' || (lone && i + 1 < n && at[i + 1] == '\r'))
+			tx->lf_only = false;
+		else if (lone && (i + 1 == n || at[i + 1] == '\n')) {
+			*ended = i + 1 < n;
+			return i;
+		}
+		tx->lf_start = at[i] == '\n';
+	}
+	return n;
+}
+
 /* data_feed - one piece of the body */
 struct verdict data_feed(struct session *s, struct evbuffer *in, size_t *turn)
 {
@@ -353,11 +376,14 @@ struct verdict data_feed(struct session *s, struct evbuffer *in, size_t *turn)
 		n = room;
 	if (normalises(s) && n > NORMALISE_PIECE)
 		n = NORMALISE_PIECE;
+	bool ended = false;
+	if (tx->lf_only)
+		n = lf_end(tx, at, n, &ended);
 	enum dot_verdict verdict = dot_feed(&tx->dot, at, n, &used);
 	add_body(s, at, used);
-	evbuffer_drain(in, used + (verdict == DOT_END ? DOT_MARK : 0));
+	evbuffer_drain(in, used + (ended ? LF_MARK : verdict == DOT_END ? DOT_MARK : 0));
 	*turn -= used < *turn ? used : *turn;
-	if (verdict == DOT_END)
+	if (verdict == DOT_END || ended)
 		return data_end(s);
 	if (used == 0)
 		return verdict_act(ACT_WAIT);

@@ -242,10 +242,10 @@ static struct verdict bad_line(struct session *s, enum line_verdict verdict)
 		return verdict_reply(500, "5.5.2", "Line too long");
 	case LINE_BARE_LF:
 		return (struct verdict){
-		    ACT_CLOSE, 521, "5.5.2", "Bare LF received, lines end with CRLF"};
+		    ACT_CLOSE, 500, "5.5.2", "Bare LF received, lines end with CRLF"};
 	case LINE_BARE_CR:
 		return (struct verdict){
-		    ACT_CLOSE, 521, "5.5.2", "Bare CR received, lines end with CRLF"};
+		    ACT_CLOSE, 500, "5.5.2", "Bare CR received, lines end with CRLF"};
 	default:
 		return verdict_reply(500, "5.5.2", "NUL in a command");
 	}

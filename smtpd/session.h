@@ -53,6 +53,7 @@ struct tx {
 	char *rcpts; /* each: length in two bytes, the address */
 	struct parcel *parcel;
 	struct dot dot;          /* over what the client sends */
+	bool lf_only, lf_start;  /* such a listener: no CR came yet; the next byte begins a line */
 	struct dot_form form;    /* on a listener that mends line ends, */
 	struct dot_plain unform; /* and to count what became of it: */
 	uint64_t plain_len;

@@ -223,7 +223,7 @@ static void bad_input(void **state)
 	    talk_say(&t, "\r\nNOOP\r\n"), "500 5.5.2 Line too long\r\n250 2.0.0 Ok\r\n");
 	assert_true(evbuffer_get_length(t.in) == 0);
 	/* A bare LF ends no line; who sends one is told and left. */
-	assert_memory_equal(talk_say(&t, "NOOP\nRSET\r\n"), "521 5.5.2 Bare LF", 17);
+	assert_memory_equal(talk_say(&t, "NOOP\nRSET\r\n"), "500 5.5.2 Bare LF", 17);
 	assert_int_equal(t.s->state, SMTP_CLOSING);
 	talk_end(&t);
 }
@@ -254,6 +254,8 @@ static void bare_lf_in_body(void **state)
 	}
 }
 
+static const char lf_mail[] = "MAIL FROM:<>\nRCPT TO:<c@d.test>\nDATA\n..x\n\ny\n.\n";
+
 /* A listener that normalises takes LF for CRLF, in commands and bodies, and stores CRLF. */
 static void normalise(void **state)
 {
@@ -267,11 +269,20 @@ static void normalise(void **state)
 	peer = peer_of("127.0.0.1");
 	talk_begin(&t, &peer);
 	talk_say(&t, "EHLO x\nMAIL FROM:<>\nRCPT TO:<c@d.test>\nDATA\n");
-	assert_memory_equal(talk_say(&t, "one\n..two\n.\nthree\r\n.\r\n"), "250 2.0.0", 9);
+	assert_memory_equal(talk_say(&t, "one\r\n..two\n.\nthree\r\n.\r\n"), "250 2.0.0", 9);
+	/* A client that knows no CR ends with LF, wherever the stream is cut. */
+	for (size_t cut = 0; cut < sizeof(lf_mail) - 1; cut++) {
+		talk_feed(&t, lf_mail, cut);
+		talk_feed(&t, lf_mail + cut, sizeof(lf_mail) - 1 - cut);
+		assert_non_null(strstr(talk_said(&t), "\r\n250 2.0.0 queued as"));
+		assert_int_equal(t.s->state, SMTP_READY);
+	}
 	talk_end(&t);
 	world.listener.line_endings = CONF_LINES_REFUSE;
 	next_record(&env, body, sizeof(body), envelope);
 	assert_non_null(strstr(body, "\r\none\r\n..two\r\n..\r\nthree\r\n"));
+	next_record(&env, body, sizeof(body), envelope);
+	assert_non_null(strstr(body, "\r\n..x\r\n\r\ny\r\n"));
 }
 
 /* Who may send where. */
