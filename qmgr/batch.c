@@ -24,7 +24,6 @@
 #include "qmgr/route.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
-#include "qmgr/spool.h"
 #include "qmgr/work.h"
 
 /* A growing list of pointers; its memory is kept. */
@@ -37,20 +36,11 @@ struct marked {
 	struct list rcpts, messages, segments;
 };
 
-/* Places for the done list of one segment, copied for the thread. */
-struct done_places {
-	uint64_t name;
-	size_t first, n;
-};
-
 static struct {
 	struct marked dirty, writing;
 	struct index_ops ops;   /* of the transaction under way */
 	struct index_ops extra; /* changes without a thing in memory */
 	struct work work;
-	struct done_places *done;
-	uint64_t *places;
-	size_t ndone, done_room, nplaces, places_room;
 	int err;
 	uint64_t next, committed, last_synced;
 	bool running, stuck, soon, all;
@@ -299,28 +289,6 @@ static void put_rcpt(struct rcpt *rcpt)
 	index_put(&b.ops, TABLE_RCPT, key, key_len, buf, (size_t)len);
 }
 
-/* take_done - copy the segment's new places for the thread */
-static void take_done(struct segment *seg)
-{
-	if (!seg->ndone_new)
-		return;
-	if (b.ndone == b.done_room) {
-		b.done_room = b.done_room ? b.done_room * 2 : 16;
-		b.done = realloc(b.done, b.done_room * sizeof(*b.done));
-	}
-	if (b.nplaces + seg->ndone_new > b.places_room) {
-		b.places_room = (b.nplaces + seg->ndone_new) * 2;
-		b.places = realloc(b.places, b.places_room * sizeof(*b.places));
-	}
-	if (!b.done || !b.places)
-		log_fatal("out of memory for done lists");
-	b.done[b.ndone++] =
-	    (struct done_places){.name = seg->name, .first = b.nplaces, .n = seg->ndone_new};
-	memcpy(b.places + b.nplaces, seg->done_new, seg->ndone_new * sizeof(*b.places));
-	b.nplaces += seg->ndone_new;
-	seg->ndone_new = 0;
-}
-
 /* put_segment - its row */
 static void put_segment(struct segment *seg)
 {
@@ -337,7 +305,6 @@ static void put_segment(struct segment *seg)
 	if (len < 0)
 		log_bug("row of a segment: %d", len);
 	index_put(&b.ops, TABLE_SEG, key, keys_seg(key, seg->name), buf, (size_t)len);
-	take_done(seg);
 }
 
 /* move - a list of marked things into its twin, each written by put */
@@ -362,7 +329,6 @@ static void form(void)
 		write_young(b.dirty.segments.v[i]);
 	b.all = false;
 	index_ops_reset(&b.ops);
-	b.ndone = b.nplaces = 0;
 	b.running = true; /* marks made from here on belong to the next one */
 	MOVE(messages, struct message, put_message);
 	MOVE(rcpts, struct rcpt, put_rcpt);
@@ -383,15 +349,6 @@ static void run_commit(struct work *work)
 {
 	(void)work;
 	b.err = b.ops.count ? index_apply(&b.ops) : 0;
-	if (b.err)
-		return;
-	for (size_t i = 0; i < b.ndone; i++) {
-		const struct done_places *d = &b.done[i];
-		int err = spool_done_append(d->name, b.places + d->first, d->n);
-		if (err) /* it only spares duplicates after the loss of the index */
-			log_warnc(err, "segment %016llx: done list", (unsigned long long)d->name);
-	}
-	b.ndone = 0;
 }
 
 /* -- after a commit */

@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "qmgr/batch.h"
+#include "qmgr/donelist.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/route.h"
@@ -66,20 +67,6 @@ static const unsigned char *window(struct segment *seg, size_t n)
 	if (got < 0)
 		log_warn("segment %016llx", (unsigned long long)seg->name);
 	return in.len >= n ? in.buf : NULL;
-}
-
-/* is_done - whether the done list has that place */
-static bool is_done(const struct segment *seg, uint64_t offset)
-{
-	size_t lo = 0, hi = seg->ndone;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		if (seg->done[mid] < offset)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < seg->ndone && seg->done[lo] == offset;
 }
 
 /* add_rcpts - the recipients of the envelope */
@@ -168,7 +155,7 @@ static bool read_record(struct segment *seg)
 		stop_reading(seg, "a broken envelope");
 		return false;
 	}
-	if (is_done(seg, seg->read)) {
+	if (donelist_has(seg, seg->read)) {
 		seg->last_id = rec.id;
 		seg->read += record_len(&rec);
 		batch_segment(seg);

@@ -10,10 +10,12 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "qmgr/batch.h"
+#include "qmgr/donelist.h"
 #include "qmgr/index.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/segments.h"
+#include "qmgr/settle.h"
 
 #define ROWS_MAX (16u << 20)
 
@@ -107,6 +109,10 @@ struct rcpt *row_load(const struct row *row)
 	struct rcpt *rcpt = rcpt_load(msg, row->number, &row->rcpt);
 	if (!rcpt)
 		log_fatal("out of memory for a recipient");
+	if (donelist_has(msg->segment, msg->offset)) {
+		settle_ended(rcpt); /* the tree was killed before its rows went */
+		return NULL;
+	}
 	uint64_t latest = now_ms() + child_self()->conf->retry.max;
 	if (rcpt->due_ms > latest) {
 		rcpt->due_ms = latest;

@@ -88,7 +88,7 @@ static void found_file(uint64_t name, enum spool_file what, void *arg)
 	seg->found = true;
 }
 
-/* found_done - done lists: those of segments that the index doesn't know count, others don't */
+/* found_done - done lists: what ended since the last commit, or everything for a new index */
 static void found_done(uint64_t name, enum spool_file what, void *arg)
 {
 	(void)arg;
@@ -99,7 +99,7 @@ static void found_done(uint64_t name, enum spool_file what, void *arg)
 		spool_unlink(name, SPOOL_DONE);
 		return;
 	}
-	int err = seg->taken ? 0 : spool_done_read(name, &seg->done, &seg->ndone);
+	int err = spool_done_read(name, &seg->done, &seg->ndone);
 	if (err)
 		log_warnc(err, "segment %016llx: done list", (unsigned long long)name);
 }

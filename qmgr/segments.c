@@ -256,27 +256,12 @@ void segment_close_file(struct segment *seg)
 	seg->file = FILE_NONE;
 }
 
-/* segment_message_done - one more place for the done list */
-void segment_message_done(struct segment *seg, uint64_t offset)
-{
-	if (seg->ndone_new == seg->done_room) {
-		size_t room = seg->done_room ? seg->done_room * 2 : 64;
-		uint64_t *v = realloc(seg->done_new, room * sizeof(*v));
-		if (!v)
-			log_fatal("out of memory for a done list");
-		seg->done_new = v;
-		seg->done_room = room;
-	}
-	seg->done_new[seg->ndone_new++] = offset;
-	batch_segment(seg);
-}
-
 /* segment_finished - nothing to read, nothing alive, nothing the index doesn't know */
 bool segment_finished(const struct segment *seg)
 {
 	return seg->state == SEGMENT_CLOSED && !seg->damaged && seg->read == seg->submitted &&
 	       seg->taken == seg->submitted && !seg->rows && !seg->in_memory && !seg->refs &&
-	       !seg->queued && seg->write == WRITE_CLEAN;
+	       !seg->queued && !seg->ndone_new && seg->write == WRITE_CLEAN;
 }
 
 /* segment_unused - what is left to do with it */

@@ -56,7 +56,8 @@ struct segment {
 	struct rcpt *opening; /* recipients that wait for the file */
 	uint64_t *done;       /* from the done list: not to be delivered again; sorted */
 	size_t ndone;
-	uint64_t *done_new; /* to be appended to it */
+	struct segment *done_next; /* of those with new places */
+	uint64_t *done_new;        /* to be appended to it */
 	size_t ndone_new, done_room;
 	bool damaged;  /* a record can't be read: the file is kept for a person */
 	bool queued;   /* intake has it in its list */
@@ -90,9 +91,6 @@ int segment_learn_nonce(struct segment *seg);
 void segment_want_file(struct segment *seg);
 /* Closes it, tells workers that have it. */
 void segment_close_file(struct segment *seg);
-
-/* A message of it has ended: to the done list. */
-void segment_message_done(struct segment *seg, uint64_t offset);
 
 /* Something that held it is gone: closes the file or reclaims it when nothing is left. */
 void segment_unused(struct segment *seg);

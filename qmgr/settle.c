@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "qmgr/batch.h"
 #include "qmgr/dest.h"
+#include "qmgr/donelist.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/route.h"
@@ -26,7 +27,8 @@ static void message_ended(struct message *msg)
 	struct segment *seg = msg->segment;
 	counter_add(C_queue_messages_done, 1);
 	counter_sub(C_queue_messages, 1);
-	segment_message_done(seg, msg->offset);
+	donelist_add(seg, msg->offset);
+	batch_segment(seg);
 	if (!msg->rowed)
 		DL_DELETE(seg->messages, msg);
 	log_event(LOG_DEBUG, msg->id, "done", LOG_U64("age_ms", now_ms() - msg->arrival_ms));
@@ -240,6 +242,12 @@ void settle_discarded(struct rcpt *rcpt)
 void settle_expanded(struct rcpt *rcpt)
 {
 	log_end(rcpt, "expanded", NULL, NULL);
+	end(rcpt);
+}
+
+/* settle_ended - in an earlier run */
+void settle_ended(struct rcpt *rcpt)
+{
 	end(rcpt);
 }
 

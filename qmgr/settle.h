@@ -38,6 +38,8 @@ void settle_deferred(struct rcpt *rcpt, const char *status, const char *text);
 void settle_discarded(struct rcpt *rcpt);
 /* Replaced by other recipients of the same message. */
 void settle_expanded(struct rcpt *rcpt);
+/* The done list of an earlier run says that all of its message has ended. */
+void settle_ended(struct rcpt *rcpt);
 /* Taken away by a tool. */
 void settle_deleted(struct rcpt *rcpt);
 /* Its record can't be sent: kept for a person. */

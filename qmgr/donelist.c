@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Segments with new places are in a list; a round copies them and leaves the segments alone. The
+ * helper thread runs rounds and the reclaiming of files in order, and a segment with places that
+ * aren't in a round yet isn't finished, so no list is written after its segment is gone.
+ */
+#include "qmgr/donelist.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/hash.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "qmgr/segments.h"
+#include "qmgr/spool.h"
+#include "qmgr/work.h"
+
+/* The places of one segment in a round. */
+struct part {
+	uint64_t name;
+	size_t first, n;
+};
+
+static void start(struct loop_task *task);
+
+static struct {
+	struct segment *fresh; /* segments with new places */
+	struct part *parts;
+	uint64_t *places;
+	size_t nparts, parts_room, nplaces, places_room;
+	struct work work;
+	struct loop_task task;
+	bool running;
+} dl = {.task = {.run = start}};
+
+/* run - on the helper thread */
+static void run(struct work *work)
+{
+	(void)work;
+	for (size_t i = 0; i < dl.nparts; i++) {
+		const struct part *p = &dl.parts[i];
+		int err = spool_done_append(p->name, dl.places + p->first, p->n);
+		if (err) /* it only spares duplicates after a crash */
+			log_warnc(err, "segment %016llx: done list", (unsigned long long)p->name);
+	}
+}
+
+/* finished - in the loop: the next round, if there is one */
+static void finished(struct work *work)
+{
+	(void)work;
+	dl.running = false;
+	if (dl.fresh)
+		loop_defer(&dl.task);
+}
+
+/* room - for n entries of size bytes, memory kept */
+static void *room(void *v, size_t *have, size_t need, size_t size)
+{
+	if (need <= *have)
+		return v;
+	*have = need * 2;
+	v = realloc(v, *have * size);
+	if (!v)
+		log_fatal("out of memory for done lists");
+	return v;
+}
+
+/* start - a round of all that is new */
+static void start(struct loop_task *task)
+{
+	(void)task;
+	if (dl.running)
+		return;
+	dl.nparts = dl.nplaces = 0;
+	while (dl.fresh) {
+		struct segment *seg = dl.fresh;
+		LL_DELETE2(dl.fresh, seg, done_next);
+		dl.parts = room(dl.parts, &dl.parts_room, dl.nparts + 1, sizeof(*dl.parts));
+		dl.places = room(
+		    dl.places, &dl.places_room, dl.nplaces + seg->ndone_new, sizeof(*dl.places));
+		dl.parts[dl.nparts++] =
+		    (struct part){.name = seg->name, .first = dl.nplaces, .n = seg->ndone_new};
+		memcpy(dl.places + dl.nplaces, seg->done_new, seg->ndone_new * sizeof(*dl.places));
+		dl.nplaces += seg->ndone_new;
+		seg->ndone_new = 0;
+		segment_unused(seg);
+	}
+	if (!dl.nparts)
+		return;
+	dl.running = true;
+	dl.work.run = run;
+	dl.work.done = finished;
+	work_submit(work_files, &dl.work);
+}
+
+/* donelist_add - one more place */
+void donelist_add(struct segment *seg, uint64_t offset)
+{
+	if (!seg->ndone_new)
+		LL_PREPEND2(dl.fresh, seg, done_next);
+	seg->done_new = room(seg->done_new, &seg->done_room, seg->ndone_new + 1, sizeof(offset));
+	seg->done_new[seg->ndone_new++] = offset;
+	if (!dl.running)
+		loop_defer(&dl.task);
+}
+
+/* donelist_has - a binary search */
+bool donelist_has(const struct segment *seg, uint64_t offset)
+{
+	size_t lo = 0, hi = seg->ndone;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		if (seg->done[mid] < offset)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < seg->ndone && seg->done[lo] == offset;
+}
