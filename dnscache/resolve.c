@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dnscache/builtin.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
 #include "lib/loop.h"
@@ -271,26 +272,38 @@ static void ask_ahead(struct resolver *r, const struct query_question *key,
 		r->stats.ahead++;
 }
 
+/* known - answer from what needs no question; false when one has to be asked */
+static bool known(struct resolver *r, const struct query_question *key, struct resolver_wait *wait)
+{
+	int64_t now = clock_ms();
+	struct resolver_answer answer;
+	const struct cache_entry *e;
+	uint32_t left;
+
+	if (!builtin_answer(key->type, key->name, &answer)) {
+		e = cache_find(r->cache, key->type, key->name);
+		left = e != NULL ? cache_left_s(e, now) : 0;
+		if (left == 0)
+			return false;
+		answer = answer_cached(e, now);
+		ask_ahead(r, key, e, left);
+	}
+	r->stats.hits++;
+	wait->done(wait, &answer);
+	return true;
+}
+
 /* resolver_ask - ask a question */
 void resolver_ask(struct resolver *r, uint16_t type, const char *name, struct resolver_wait *wait)
 {
 	struct query_question key;
-	int64_t now = clock_ms();
-	const struct cache_entry *e = cache_find(r->cache, type, name);
-	uint32_t left = e != NULL ? cache_left_s(e, now) : 0;
 	struct question *q;
 
 	question_make(&key, type, name);
 	wait->question = NULL;
 	r->stats.asked++;
-	if (left > 0) {
-		struct resolver_answer answer = answer_cached(e, now);
-
-		r->stats.hits++;
-		ask_ahead(r, &key, e, left);
-		wait->done(wait, &answer);
+	if (known(r, &key, wait))
 		return;
-	}
 	HASH_FIND(hh, r->table, &key, question_key_len(&key), q);
 	if (q != NULL)
 		r->stats.merged++;

@@ -566,6 +566,37 @@ static void test_too_many(void **state)
 	assert_true(join.heard);
 }
 
+static void test_builtin(void **state)
+{
+	static const struct {
+		uint16_t type;
+		const char *name;
+		enum dns_verdict verdict;
+		unsigned records;
+	} rows[] = {
+	    {DNS_A, "localhost", DNS_OK, 1},
+	    {DNS_AAAA, "x.localhost", DNS_OK, 1},
+	    {DNS_MX, "localhost", DNS_NODATA, 0},
+	    {DNS_A, "some.invalid", DNS_NODOMAIN, 0},
+	    {DNS_MX, "onion", DNS_NODOMAIN, 0},
+	};
+	struct asker a;
+
+	(void)state;
+	servers(SAY_ADDRESS, -1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ask(&a, rows[i].type, rows[i].name);
+		assert_true(a.heard);
+		assert_int_equal(a.verdict, rows[i].verdict);
+		assert_int_equal(a.records, rows[i].records);
+	}
+	assert_int_equal(s1.server.asked, 0);
+	ask(&a, DNS_A, "notlocalhost");
+	assert_false(a.heard);
+	await(&a);
+	assert_int_equal(s1.server.asked, 1);
+}
+
 static void test_cancel(void **state)
 {
 	struct asker a, b;
@@ -599,6 +630,7 @@ int main(void)
 	    TEST(test_negative),
 	    TEST(test_ahead),
 	    TEST(test_too_many),
+	    TEST(test_builtin),
 	    TEST(test_cancel),
 	};
 
