@@ -150,7 +150,7 @@ class Baton:
         self.mail = os.path.join(self.dir, "mail")
         self.conf = os.path.join(self.dir, "baton.conf")
         self.proc, self.log, self.cond = None, b"", threading.Condition()
-        self.checked = 0
+        self.checked, self.clients = 0, []
         os.makedirs(self.mail, exist_ok=True)
         self.write(**config)
 
@@ -302,7 +302,10 @@ class Baton:
         os.kill(self.master, signal.SIGHUP)
 
     def stop(self, seconds=40):
-        """SIGTERM; exit 0, all children gone, nothing said by a sanitizer."""
+        """SIGTERM; exit 0, all children gone, nothing said by a sanitizer. Our own sessions end first:
+        one in the middle of a transaction would be given its 30 s."""
+        for client in self.clients:
+            client.close()
         pids = list(self.pids())
         os.kill(self.master, signal.SIGTERM)
         code = self.proc.wait(seconds)
@@ -333,7 +336,9 @@ class Baton:
     # -- talking to it --------------------------------------------------------------------------
     def smtp(self, **more):
         from smtp import Smtp
-        return self.house.keep(Smtp(self.port, **more))
+        client = self.house.keep(Smtp(self.port, **more))
+        self.clients.append(client)
+        return client
 
     def tool(self, name, *args, stdin=b"", check=True, timeout=30):
         """Runs one of the commands; returns the finished process (stdout, stderr are bytes)."""
