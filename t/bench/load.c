@@ -45,7 +45,7 @@ struct session {
 static struct {
 	struct sockaddr_in to;
 	unsigned sessions, per_connection;
-	uint64_t ok_wanted, attempts, size, seconds;
+	uint64_t ok_wanted, attempts, size, seconds, rate;
 	const char *prefix, *sender, *recipient;
 	FILE *book;
 } opt = {.sessions = 20,
@@ -57,7 +57,7 @@ static struct {
     .recipient = "b@other.test",
     .attempts = UINT64_MAX};
 
-static uint64_t ids, ok, temp, perm, lost, last_ok, gap;
+static uint64_t ids, ok, temp, perm, lost, last_ok, gap, started;
 static volatile sig_atomic_t stop;
 static int ep;
 
@@ -140,6 +140,8 @@ static void begin(struct session *s)
 	/* idle, until the loop finds that one under way was not taken */
 	s->stage = IDLE;
 	if (ids - temp - perm - lost >= opt.ok_wanted || ids >= opt.attempts || stop)
+		return;
+	if (opt.rate && ids * 1000 >= opt.rate * (now_ms() - started))
 		return;
 	if (opt.per_connection && s->done >= opt.per_connection) {
 		(void)!write(s->fd, "QUIT\r\n", 6);
@@ -289,7 +291,7 @@ static void loop(struct session *all, uint64_t end)
 		}
 		if ((over && !busy) || t >= end)
 			return;
-		int n = epoll_wait(ep, ev, 256, 10);
+		int n = epoll_wait(ep, ev, 256, opt.rate ? 1 : 10);
 		for (int i = 0; i < n; i++) {
 			struct session *s = ev[i].data.ptr;
 			if (s->fd >= 0 && (ev[i].events & EPOLLOUT)) {
@@ -307,7 +309,8 @@ static int usage(void)
 {
 	fprintf(stderr,
 	    "load -p PORT [-s sessions] [-m ok] [-a attempts] [-l bytes] [-f from] [-t to]\n"
-	    "     [-i id-prefix] [-k messages a connection] [-o book] [-T seconds]\n");
+	    "     [-i id-prefix] [-k messages a connection] [-o book] [-r messages a second] [-T "
+	    "seconds]\n");
 	return 2;
 }
 
@@ -315,7 +318,7 @@ static int options(int argc, char **argv)
 {
 	opt.to.sin_family = AF_INET;
 	opt.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	for (int c; (c = getopt(argc, argv, "p:s:m:a:l:f:t:i:k:o:T:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "p:s:m:a:l:f:t:i:k:o:r:T:")) != -1;) {
 		switch (c) {
 		case 'p':
 			opt.to.sin_port = htons((uint16_t)atoi(optarg));
@@ -343,6 +346,9 @@ static int options(int argc, char **argv)
 			break;
 		case 'k':
 			opt.per_connection = (unsigned)atoi(optarg);
+			break;
+		case 'r':
+			opt.rate = strtoull(optarg, NULL, 10);
 			break;
 		case 'T':
 			opt.seconds = strtoull(optarg, NULL, 10);
@@ -374,10 +380,10 @@ int main(int argc, char **argv)
 		if (!all[i].text)
 			return 1;
 	}
-	uint64_t start = last_ok = now_ms();
+	started = last_ok = now_ms();
 	if (all)
-		loop(all, start + opt.seconds * 1000);
-	double took = (double)(now_ms() - start) / 1000;
+		loop(all, started + opt.seconds * 1000);
+	double took = (double)(now_ms() - started) / 1000;
 	printf("ok=%llu temp=%llu perm=%llu lost=%llu attempts=%llu seconds=%.3f rate=%.0f "
 	       "gap_ms=%llu\n",
 	    (unsigned long long)ok, (unsigned long long)temp, (unsigned long long)perm,

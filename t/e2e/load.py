@@ -39,10 +39,10 @@ class Load:
     """load running in the background; wait() gives its sums, fates() what became of each id."""
 
     def __init__(self, house, port, sessions=20, ok=1000, attempts=None, size=4096, prefix="m", seconds=100,
-                 per_connection=0, to="b@other.test"):
+                 per_connection=0, to="b@other.test", rate=0):
         self.book = house.path(f"book-{prefix}")
         argv = [f"{RELEASE}/bench/load", "-p", str(port), "-s", str(sessions), "-m", str(ok), "-l", str(size),
-                "-i", prefix, "-T", str(seconds), "-k", str(per_connection), "-t", to, "-o", self.book]
+                "-i", prefix, "-T", str(seconds), "-k", str(per_connection), "-t", to, "-r", str(rate), "-o", self.book]
         if attempts:
             argv += ["-a", str(attempts)]
         self.proc = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, preexec_fn=_with_us)

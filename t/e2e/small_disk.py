@@ -30,10 +30,14 @@ class SmallDisk:
         return s.f_bavail * s.f_frsize
 
     def fill(self, leave=0):
-        """Takes the space with a file, but for `leave` bytes."""
-        with open(self.seen("filler"), "wb") as f:
-            size = max(0, self.free() - leave)
-            os.posix_fallocate(f.fileno(), 0, max(1, size))
+        """Takes the space with a file, but for `leave` bytes; others may take some meanwhile."""
+        with open(self.seen("filler"), "ab") as f:
+            while self.free() > leave:
+                size = os.fstat(f.fileno()).st_size
+                try:
+                    os.posix_fallocate(f.fileno(), size, min(1 << 20, self.free() - leave))
+                except OSError:
+                    break
 
     def give_back(self):
         os.unlink(self.seen("filler"))

@@ -19,7 +19,7 @@ def test_no_space_in_the_middle_of_a_batch(house):
     b = house.baton(start=False, wrap=disk.wrap, spool=spool, route=f"[127.0.0.1]:{port}", spool_min_free="0")
     b.start()
     disk.fill(leave=1 << 20)
-    first = house.load(b.port, ok=10 ** 6, attempts=3000, prefix="full", size=8192, seconds=15)
+    first = house.load(b.port, ok=10 ** 6, attempts=30000, prefix="full", size=8192, seconds=15)
     sums = first.wait()
     assert sums["temp"] > 0, f"the disk never got full: {sums}"
     assert not sums["perm"], sums
