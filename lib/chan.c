@@ -297,6 +297,7 @@ static int parcel_read(int fd, struct parcel *parcel)
 	ssize_t n;
 
 	parcel->nfds = parcel->taken = 0;
+	parcel->len = 0;
 	do
 		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
@@ -385,7 +386,11 @@ static int gate_parcel(const struct gate *gate, struct parcel *parcel)
 	return 0;
 }
 
-/* on_readable - some packets, then back to the loop so that no peer starves the others */
+/*
+ * on_readable - mostly one packet: a peer sends one a turn, and asking for a second that isn't there
+ * would cost a system call each time. Only a full one has others behind it. The loop comes back for
+ * whatever is left, so that no peer starves the others.
+ */
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct chan *chan = arg;
@@ -407,6 +412,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		parcel_close(&parcel);
 		if (r <= 0)
 			chan_end(chan);
+		if (parcel.len < MSG_PACKET_MAX / 2)
+			return;
 	}
 }
 

@@ -186,7 +186,7 @@ static void test_everything_sent_before_death_is_handled(void **state)
 	}
 	close(bare);
 	CHAN_SEND(qmgr, qmgr_taken, .segment = 1, .end = 99);
-	turns(5);
+	turns(30);
 	assert_int_equal(seen.submits, 20);
 	assert_int_equal(seen.closed, 1);
 	assert_int_equal(CHAN_SEND(qmgr, qmgr_taken, .segment = 1, .end = 1), -EPIPE);
