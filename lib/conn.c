@@ -50,6 +50,8 @@ struct conn {
 	struct loop_task task;
 };
 
+static unsigned open_sockets;
+
 static void conn_enter(struct conn *conn, enum conn_state next);
 
 /* tell - report an event to the owner, unless nobody listens any more */
@@ -120,6 +122,7 @@ static void conn_enter(struct conn *conn, enum conn_state next)
 		event_del(conn->timer);
 		close(conn->fd);
 		conn->fd = -1;
+		open_sockets--;
 		loop_defer(&conn->task);
 		break;
 	}
@@ -354,8 +357,10 @@ static struct conn *conn_make(int fd, conn_callback *callback, void *arg)
 	conn->read_event = event_new(loop_base(), fd, EV_READ | EV_PERSIST, on_readable, conn);
 	conn->write_event = event_new(loop_base(), fd, EV_WRITE | EV_PERSIST, on_writable, conn);
 	conn->timer = event_new(loop_base(), -1, 0, on_timer, conn);
-	if (conn->in && conn->out && conn->read_event && conn->write_event && conn->timer)
+	if (conn->in && conn->out && conn->read_event && conn->write_event && conn->timer) {
+		open_sockets++;
 		return conn;
+	}
 	if (conn->read_event)
 		event_free(conn->read_event);
 	if (conn->write_event)
@@ -503,6 +508,12 @@ void conn_deadline(struct conn *conn, unsigned ms)
 	/* A timer that fires too early re-arms itself; one that fires too late must be moved. */
 	if (ms && (!conn->timer_at || conn->deadline < conn->timer_at))
 		arm_timer(conn, ms);
+}
+
+/* conn_open_sockets - for limits on descriptors */
+unsigned conn_open_sockets(void)
+{
+	return open_sockets;
 }
 
 /* conn_error - errno of the last CONN_ERROR */

@@ -72,6 +72,9 @@ void conn_resume(struct conn *conn);
 /* The one deadline: ms from now, 0 for none. Doesn't move by itself. Setting it is cheap. */
 void conn_deadline(struct conn *conn, unsigned ms);
 
+/* Sockets that connections of this process hold, those included that conn_finish() is ending. */
+unsigned conn_open_sockets(void);
+
 /* errno of the last CONN_ERROR. */
 int conn_error(const struct conn *conn);
 int conn_fd(const struct conn *conn);

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "lib/conn.h"
 #include "lib/counters.h"
 #include "lib/hash.h"
 #include "lib/log.h"
@@ -64,45 +65,45 @@ void accept_init(const struct conf *c)
 		max_clients = (c->limits.clients + workers - 1) / workers;
 }
 
-/* rest - take no new clients */
+/* full - connections that are still being closed count too: they hold descriptors */
+static bool full(void)
+{
+	return conn_open_sockets() >= max_clients;
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg);
+
+/* rest - take no new clients for a while */
 static void rest(void)
 {
+	static const struct timeval pause = {
+	    .tv_sec = ACCEPT_PAUSE_MS / 1000, .tv_usec = ACCEPT_PAUSE_MS % 1000 * 1000};
 	if (resting)
 		return;
 	resting = true;
 	for (struct listener *l = listeners; l; l = l->next)
 		event_del(l->event);
+	if (!rest_timer)
+		rest_timer = event_new(loop_base(), -1, 0, on_rested, NULL);
+	if (!rest_timer || event_add(rest_timer, &pause) < 0)
+		log_fatal("out of memory");
 }
 
 /* go_on - take them again */
 static void go_on(void)
 {
-	if (!resting || client_count() >= max_clients)
-		return;
 	resting = false;
 	for (struct listener *l = listeners; l; l = l->next)
 		if (event_add(l->event, NULL) < 0)
 			log_fatal("no event for a listener");
 }
 
-/* on_rested - try again, also if no client has left */
+/* on_rested - try again; who is still full finds out at the next client */
 static void on_rested(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what, (void)arg;
-	go_on();
-}
-
-/* rest_a_while - accept() can't now: descriptors or memory are short, here or in the kernel */
-static void rest_a_while(int error)
-{
-	static const struct timeval while_ = {
-	    .tv_sec = ACCEPT_PAUSE_MS / 1000, .tv_usec = ACCEPT_PAUSE_MS % 1000 * 1000};
-	log_warnc(error, "new clients wait");
-	rest();
-	if (!rest_timer)
-		rest_timer = event_new(loop_base(), -1, 0, on_rested, NULL);
-	if (!rest_timer || event_add(rest_timer, &while_) < 0)
-		log_fatal("out of memory");
+	if (resting)
+		go_on();
 }
 
 /* source_leave - one client less; NULL for those that aren't counted */
@@ -117,8 +118,11 @@ static void source_leave(struct source *source)
 /* on_gone - a client left */
 static void on_gone(void *arg)
 {
+	static const struct timeval next_turn;
 	source_leave(arg);
-	go_on();
+	/* Its socket is closed at the end of this turn, unless it lingers. */
+	if (resting && event_add(rest_timer, &next_turn) < 0)
+		log_fatal("out of memory");
 }
 
 /* source_enter - count a client; 0, -EUSERS over the limit, -ENOMEM. *out may stay NULL */
@@ -197,7 +201,8 @@ static void take(const struct listener *l, int fd, const struct sockaddr *addr)
 	}
 	if (client_new(fd, &peer, conf, on_gone, source) < 0) {
 		source_leave(source);
-		rest_a_while(ENOMEM);
+		log_warnc(ENOMEM, "new clients wait");
+		rest();
 	}
 }
 
@@ -210,7 +215,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 	for (unsigned i = 0; i < ACCEPT_TURN; i++) {
 		struct sockaddr_storage addr;
 		socklen_t len = sizeof(addr);
-		if (client_count() >= max_clients) {
+		if (full()) {
 			rest();
 			return;
 		}
@@ -220,8 +225,10 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 			take(l, client, (struct sockaddr *)&addr);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			rest_a_while(errno);
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			log_warn("new clients wait");
+			rest();
+		}
 		return; /* EAGAIN: another worker was faster; the rest concerns that client only */
 	}
 }

@@ -12,7 +12,7 @@
 
 #define ACCEPT_TURN      4
 #define ACCEPT_FD_MARGIN 64   /* descriptors kept for segments and channels */
-#define ACCEPT_PAUSE_MS  1000 /* before the next try when accept() failed for want of something */
+#define ACCEPT_PAUSE_MS  1000 /* a full worker looks again at the latest */
 
 /* Before the chroot: what the descriptor limit and the configuration allow. */
 void accept_init(const struct conf *conf);

@@ -108,8 +108,12 @@ static void work(struct client *c)
 		finish(c);
 		return;
 	}
-	/* A link from deliver idles as long as there are no notices. */
-	if (c->session->peer.kind != PEER_NOTICE)
+	/*
+	 * A byte now and then is no command: it doesn't win time. A link from deliver idles as
+	 * long as there are no notices.
+	 */
+	bool got_on = budget < CLIENT_COMMANDS_TURN || c->session->state == SMTP_DATA;
+	if (got_on && c->session->peer.kind != PEER_NOTICE)
 		conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
 	hold_input(c);
 }
@@ -181,6 +185,8 @@ int client_new(
 	c->gone = gone;
 	DL_APPEND(clients, c);
 	nclients++;
+	if (peer->kind != PEER_NOTICE)
+		conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
 	session_greet(c->session);
 	work(c);
 	return 0;

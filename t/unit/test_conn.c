@@ -182,6 +182,7 @@ static void finish_sends_all(void **state)
 	(void)state;
 	struct conn *conn = pair(&h, &other);
 	assert_int_equal(conn_write(conn, "421\r\n", 5), 0);
+	assert_int_equal(conn_open_sockets(), 1);
 	conn_finish(conn, 1000);
 	assert_int_equal(write(other, "still here", 10), 10);
 	loop_turn();
@@ -190,6 +191,7 @@ static void finish_sends_all(void **state)
 	close(other);
 	loop_turn();
 	assert_int_equal(h.n[CONN_INPUT] + h.n[CONN_EOF] + h.n[CONN_ERROR], 0);
+	assert_int_equal(conn_open_sockets(), 0);
 }
 
 /* A write to a closed peer is an error, reported once, and what it sent before is still there. */
