@@ -29,8 +29,9 @@ SANITIZED = os.path.basename(BUILD) == "asan"
 SOAK = bool(os.environ.get("BATON_SOAK"))
 ROLES = ("keeper", "smtpd", "qmgr", "deliver", "dnscache")
 HOST = "relay.example.test"
-# What a sanitizer says; also the names of leaks, which only unit tests look for.
-REPORT = re.compile(rb"ERROR: AddressSanitizer|runtime error:|ERROR: UndefinedBehaviorSanitizer"
+# What a sanitizer says, and a system call that a role's sandbox refused: the profile is too tight,
+# or the role does what it shouldn't.
+REPORT = re.compile(rb"sandbox: system call|ERROR: AddressSanitizer|runtime error:|ERROR: UndefinedBehaviorSanitizer"
                     rb"|AddressSanitizer:DEADLYSIGNAL")
 _libc = ctypes.CDLL(None, use_errno=True)
 _ports = random.Random(os.getpid() * 7919 + time.time_ns())
