@@ -32,9 +32,10 @@ enum sandbox_profile {
 int sandbox_enter(enum sandbox_profile profile);
 
 /*
- * From now on this process (its one thread; threads made later inherit it) reaches no file but those
- * in and below the folder: neither reading nor writing. What is open stays open. To be called from
- * the role's `prepare`, while there is one thread. Returns 0; -EOPNOTSUPP where the kernel has no
- * Landlock or has it switched off: the caller goes on without; or another -E....
+ * From now on this process (its one thread; threads made later inherit it) reaches no file but
+ * those in and below the folder: neither reading nor writing. What is open stays open. To be called
+ * from the role's `prepare`, while there is one thread. Returns 0; -EOPNOTSUPP where the kernel has
+ * no Landlock or has it switched off, and in sanitizer builds: the caller goes on without; or
+ * another -E....
  */
 int sandbox_only_below(const char *folder);

@@ -140,10 +140,18 @@ static void on_loaded(void)
 	links_wait(on_neighbours);
 }
 
+/* prepare - no file but the spool's, where the kernel can promise that */
+static int prepare(const struct conf *conf)
+{
+	int e = sandbox_only_below(conf->spool);
+	return e == -EOPNOTSUPP ? 0 : e;
+}
+
 static const struct child role = {
     .role = ROLE_QMGR,
     .sandbox = SANDBOX_QMGR,
     .master = &master,
+    .prepare = prepare,
     .reconfigured = reconfigured,
 };
 

@@ -172,6 +172,7 @@ void syncer_start(void)
 	if (syncer.eventfd < 0)
 		log_fatal("no eventfd for the sync thread: %s", strerror(errno));
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS); /* the sandbox's: a refused call must not end us */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
