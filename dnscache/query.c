@@ -55,6 +55,21 @@ out:
 	return ret;
 }
 
+/* rr_fields - the fields that a type's RDATA has at least: ldns passes RDATA that is empty */
+static size_t rr_fields(uint16_t type)
+{
+	switch (type) {
+	case DNS_MX:
+		return 2;
+	case DNS_TLSA:
+		return 4;
+	case DNS_SOA:
+		return 7;
+	default:
+		return 1;
+	}
+}
+
 /* rr_parse - let ldns read a record whose names were checked; NULL when it is malformed */
 static ldns_rr *rr_parse(
     const struct packet_walk *w, const struct packet_rr *h, ldns_pkt_section section)
@@ -67,7 +82,7 @@ static ldns_rr *rr_parse(
 	/* Nothing behind the record's end is offered: its RDATA can't reach into the next one. */
 	if (ldns_wire2rr(&rr, w->data, h->end, &pos, section) != LDNS_STATUS_OK)
 		return NULL;
-	if (pos != h->end) {
+	if (pos != h->end || ldns_rr_rd_count(rr) < rr_fields(h->type)) {
 		ldns_rr_free(rr);
 		return NULL;
 	}

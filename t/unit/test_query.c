@@ -469,6 +469,13 @@ static void test_malformed(void **state)
 	    {DNS_TXT, "\5ab", 3},
 	    {DNS_CNAME, "\3abc", 4},
 	    {DNS_PTR, "", 0},
+	    {DNS_A, "", 0},
+	    {DNS_AAAA, "", 0},
+	    {DNS_MX, "", 0},
+	    {DNS_TXT, "", 0},
+	    {DNS_TLSA, "", 0},
+	    {DNS_TLSA, "\3\1", 2},
+	    {DNS_CNAME, "", 0},
 	};
 
 	(void)state;
