@@ -426,7 +426,7 @@ static int build(scmp_filter_ctx ctx, enum sandbox_profile profile)
 	/* abort() of this process, no signal to another one */
 	if (e == 0)
 		e = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	if (e == 0)
 		e = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(killing) && e == 0; i++) {

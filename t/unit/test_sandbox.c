@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 #include "lib/counters.h"
+#include "lib/log.h"
+#include "lib/loop.h"
 #include "lib/sandbox.h"
 
 #define P(role) (1u << SANDBOX_##role)
@@ -315,6 +317,34 @@ static void test_older_threads(void **state)
 	assert_int_equal(sandbox_enter(SANDBOX_PROFILES), -EINVAL);
 }
 
+/* -- what the log says ------------------------------------------------------------------------ */
+
+static int run_logged(enum sandbox_profile profile)
+{
+	int pipes[2];
+	char text[1024];
+	if (pipe(pipes) != 0 || dup2(pipes[1], 2) != 2)
+		return 1;
+	log_open(2, LOG_TO_STDERR, "test", 0);
+	loop_init();
+	if (sandbox_enter(profile) != 0)
+		return 2;
+	for (int i = 0; i < 3; i++)
+		if (mkdir("/tmp/baton-sandbox-never", 0700) == 0 || errno != EPERM)
+			return 3;
+	loop_turn();
+	ssize_t n = read(pipes[0], text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	char *said = strstr(text, "sandbox: system call mkdir (");
+	return said && !strstr(said + 1, "sandbox:") ? 0 : 4; /* once, not thrice */
+}
+
+static void test_logged_once(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of(SANDBOX_DNSCACHE, run_logged), 0);
+}
+
 /* -- files below one folder -----------------------------------------------------------------------
  */
 
@@ -369,6 +399,7 @@ int main(void)
 	    cmocka_unit_test(test_profiles),
 	    cmocka_unit_test(test_killing),
 	    cmocka_unit_test(test_older_threads),
+	    cmocka_unit_test(test_logged_once),
 	    cmocka_unit_test(test_only_below),
 	};
 	return cmocka_run_group_tests_name("sandbox", tests, make_file, remove_file);
