@@ -209,9 +209,9 @@ static void note_extensions(struct client *c)
 static void ready(struct client *c)
 {
 	struct pipeline *p = &c->pipeline;
-	if (!p->peer.pipelining || c->setup.pipelining == CONF_PIPELINING_NONE)
+	if (!p->peer.pipelining || c->setup.pipelining == CONF_PIPELINING_OFF)
 		p->mode = PIPELINE_STEP;
-	else if (c->setup.pipelining == CONF_PIPELINING_ENVELOPE)
+	else if (c->setup.pipelining == CONF_PIPELINING_RFC2920)
 		p->mode = PIPELINE_ENVELOPE;
 	else
 		p->mode = PIPELINE_FULL;

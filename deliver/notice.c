@@ -128,7 +128,7 @@ void notice_link(int fd)
 	    .ready = on_ready, .next = on_next, .done = on_done, .ended = on_ended};
 	struct client_setup setup = {.hello = "localhost",
 	    .reply_ms = NOTICE_REPLY_MS,
-	    .pipelining = CONF_PIPELINING_ENVELOPE};
+	    .pipelining = CONF_PIPELINING_RFC2920};
 	struct outlet *outlet = calloc(1, sizeof(*outlet));
 	if (!outlet)
 		log_fatal("out of memory for a stream to an smtpd");

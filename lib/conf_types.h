@@ -31,7 +31,7 @@ enum conf_listen_tls {
 enum conf_auth { CONF_AUTH_NONE, CONF_AUTH_OFFERED, CONF_AUTH_REQUIRED };
 enum conf_line_endings { CONF_LINES_REFUSE, CONF_LINES_NORMALISE };
 /* full: also the next transaction behind the final dot (RFC 2920 3.1); envelope: MAIL/RCPT/DATA */
-enum conf_pipelining { CONF_PIPELINING_FULL, CONF_PIPELINING_ENVELOPE, CONF_PIPELINING_NONE };
+enum conf_pipelining { CONF_PIPELINING_FULL, CONF_PIPELINING_RFC2920, CONF_PIPELINING_OFF };
 enum conf_log_to { CONF_LOG_SYSLOG, CONF_LOG_STDERR };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };

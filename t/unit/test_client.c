@@ -127,7 +127,7 @@ static void test_last_message(void **state)
 static void test_recipients(void **state)
 {
 	(void)state;
-	int fd = open_session(CONF_PIPELINING_ENVELOPE, 0);
+	int fd = open_session(CONF_PIPELINING_RFC2920, 0);
 	add_job(0, 4, "L: ate\r\n", "zero\r\n", ENVF_8BIT);
 	assert_string_equal(said(fd), "MAIL FROM:<s@example.org> SIZE=14 BODY=8BITMIME\r\n"
 				      "RCPT TO:<r0.0@example.net>\r\n"

@@ -38,7 +38,7 @@ static const char full[] =
     "route \"e.m\" { to = \"error:5.1.1 \\\"no\\\" \\\\ such\" }\n"
     "site \"st\" { domain = { \"a.b\", \"[h]:25\" } connections = 1 messages_per_connection = 2\n"
     " recipients_per_message = 3 rate = \"100/m\" idle = 1s probe_max = 2s connect_timeout = 3s\n"
-    " reply_timeout = 4s pipelining = envelope tls = none }\n"
+    " reply_timeout = 4s pipelining = rfc2920 tls = none }\n"
     "source \"src\" { address = { \"192.0.2.1\", \"::2\" } hello = \"he.example\" }\n"
     "class \"bulk\" { sender = \"*@n.o\" header = { \"List-Id\" } weight = 1 lifetime = 2d }\n"
     "retry { first = 2m factor = 1.25 max = 1h lifetime = 1d warn = 0 }\n"

@@ -242,8 +242,8 @@ static void test_every_stage(void **state)
 		bool pipelining;
 	} ways[] = {
 	    {CONF_PIPELINING_FULL, true},
-	    {CONF_PIPELINING_ENVELOPE, true},
-	    {CONF_PIPELINING_NONE, true},
+	    {CONF_PIPELINING_RFC2920, true},
+	    {CONF_PIPELINING_OFF, true},
 	    {CONF_PIPELINING_FULL, false},
 	};
 	(void)state;
