@@ -212,7 +212,8 @@ void session_goodbye(struct session *s, const char *status, const char *text)
 	if (s->state == SMTP_CLOSING)
 		return;
 	struct verdict v = {ACT_CLOSE, 421, status, text};
-	log_refusal(s, &v);
+	if (s->peer.kind != PEER_NOTICE) /* our own worker knows that we end */
+		log_refusal(s, &v);
 	session_reply(s, v.code, v.status, v.text);
 	if (s->state != SMTP_CLOSING)
 		session_enter(s, SMTP_CLOSING);
