@@ -21,6 +21,7 @@
 
 #define DEST_LOCAL    "local:"
 #define DEST_NOTICE   "notice:"
+#define DEST_DISCARD  "discard:"
 #define DEST_NEVER    UINT64_MAX
 #define DEST_SWEEP_MS 60000 /* unused destinations and sites are freed so often */
 

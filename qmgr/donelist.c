@@ -22,17 +22,15 @@ struct part {
 	size_t first, n;
 };
 
-static void start(struct loop_task *task);
-
 static struct {
 	struct segment *fresh; /* segments with new places */
 	struct part *parts;
 	uint64_t *places;
 	size_t nparts, parts_room, nplaces, places_room;
 	struct work work;
-	struct loop_task task;
+	struct event *timer;
 	bool running;
-} dl = {.task = {.run = start}};
+} dl;
 
 /* run - on the helper thread */
 static void run(struct work *work)
@@ -46,13 +44,24 @@ static void run(struct work *work)
 	}
 }
 
+static void start(evutil_socket_t fd, short what, void *arg);
+
+/* arm - the next round, if none is under way */
+static void arm(void)
+{
+	if (!dl.timer && !(dl.timer = evtimer_new(loop_base(), start, NULL)))
+		log_fatal("out of memory for a timer");
+	if (!dl.running && !evtimer_pending(dl.timer, NULL))
+		event_add(dl.timer, &(struct timeval){.tv_usec = DONELIST_MS * 1000});
+}
+
 /* finished - in the loop: the next round, if there is one */
 static void finished(struct work *work)
 {
 	(void)work;
 	dl.running = false;
 	if (dl.fresh)
-		loop_defer(&dl.task);
+		arm();
 }
 
 /* room - for n entries of size bytes, memory kept */
@@ -68,9 +77,9 @@ static void *room(void *v, size_t *have, size_t need, size_t size)
 }
 
 /* start - a round of all that is new */
-static void start(struct loop_task *task)
+static void start(evutil_socket_t fd, short what, void *arg)
 {
-	(void)task;
+	(void)fd, (void)what, (void)arg;
 	if (dl.running)
 		return;
 	dl.nparts = dl.nplaces = 0;
@@ -102,8 +111,7 @@ void donelist_add(struct segment *seg, uint64_t offset)
 		LL_PREPEND2(dl.fresh, seg, done_next);
 	seg->done_new = room(seg->done_new, &seg->done_room, seg->ndone_new + 1, sizeof(offset));
 	seg->done_new[seg->ndone_new++] = offset;
-	if (!dl.running)
-		loop_defer(&dl.task);
+	arm();
 }
 
 /* donelist_has - a binary search */

@@ -5,13 +5,15 @@
  * not to send again where the index doesn't know it: what ended since the last commit when the
  * whole tree was killed, and everything when the index was lost.
  *
- * Places are gathered in a turn and appended on the helper thread, one round at a time, so that a
- * round sizes itself; the index, which follows within BATCH_MS, doesn't wait for them.
+ * Places are gathered for DONELIST_MS and appended on the helper thread, one round at a time; the
+ * index, which follows within BATCH_MS, doesn't wait for them.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define DONELIST_MS 5
 
 struct segment;
 

@@ -90,7 +90,7 @@ static void run_round(struct work *work)
 	struct segment *seg;
 	unsigned kept = 0;
 	DL_FOREACH (r->segs, seg) {
-		bool keep = seg->kind == SEGMENT_SHARED && kept < r->keep && seg->size > 0;
+		bool keep = seg->kind == SEGMENT_SHARED && kept < r->keep && seg->submitted > 0;
 		int err = keep ? spool_retire(seg->name) : spool_unlink(seg->name, SPOOL_SEGMENT);
 		if (!keep && !err)
 			err = spool_unlink(seg->name, SPOOL_DONE);

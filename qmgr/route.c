@@ -5,7 +5,6 @@
  */
 #include "qmgr/route.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/child.h"
@@ -16,7 +15,8 @@
 #include "qmgr/schedule.h"
 #include "qmgr/settle.h"
 
-#define PART_MAX 320 /* a path has at most 256 octets */
+#define PART_MAX  320 /* a path has at most 256 octets */
+#define TITLE_MAX 80  /* bytes of a route's title in a destination's name */
 
 /* unquote - the local part as it is meant: "a\"b" without quotes and backslashes */
 static void unquote(const char *text, size_t len, char *out, size_t size)
@@ -42,15 +42,23 @@ void route_split(const char *address, char *local, char *domain, size_t size)
 	unquote(address, len, local, size);
 }
 
+/* put - text behind what is there; the new length, at most size - 1 */
+static size_t put(char *out, size_t size, size_t n, const char *text)
+{
+	size_t len = strlen(text);
+	if (len > size - 1 - n)
+		len = size - 1 - n;
+	memcpy(out + n, text, len);
+	return n + len;
+}
+
 /* hop_name - the destination of a route with fixed hosts: their names in order */
 static size_t hop_name(const struct conf_route *route, char *out, size_t size)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < route->to.n; i++) {
-		int k = snprintf(out + n, size - n, "%s%s", i ? "," : "", route->to.v[i].name);
-		if (k < 0 || (size_t)k >= size - n)
-			return size - 1;
-		n += (size_t)k;
+		n = put(out, size, n, i ? "," : "");
+		n = put(out, size, n, route->to.v[i].name);
 	}
 	return n;
 }
@@ -64,19 +72,20 @@ static struct dest *dest_of_route(const struct conf_route *route, const char *do
 	case CONF_TARGET_LOCAL:
 		return dest_get(DEST_LOCAL, sizeof(DEST_LOCAL) - 1);
 	case CONF_TARGET_MX:
-		n = (size_t)snprintf(name, sizeof(name), "%s", domain);
+		n = put(name, sizeof(name), 0, domain);
 		break;
 	case CONF_TARGET_DISCARD:
 	case CONF_TARGET_ERROR:
-		n = (size_t)snprintf(name, sizeof(name), "discard:");
+		n = put(name, sizeof(name), 0, DEST_DISCARD);
 		break;
 	default:
-		n = hop_name(route, name, sizeof(name) - 100);
+		n = hop_name(route, name, sizeof(name) - TITLE_MAX - 1);
 	}
-	if (n < sizeof(name) - 1 && (route->auth[0] || route->source[0] || route->tls))
-		n += (size_t)snprintf(name + n, sizeof(name) - n, " %.80s", route->title);
-	if (n >= sizeof(name))
-		n = sizeof(name) - 1;
+	if (route->auth[0] || route->source[0] || route->tls) {
+		n = put(name, sizeof(name), n, " ");
+		n = put(name, n + TITLE_MAX + 1 < sizeof(name) ? n + TITLE_MAX + 1 : sizeof(name),
+		    n, route->title);
+	}
 	return dest_get(name, n);
 }
 
