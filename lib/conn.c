@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One read and at most one write event per connection. The read event stays armed for the whole
- * life (no epoll_ctl per turn); a pause only disarms it when the peer really sends meanwhile.
- * Output gathers in an evbuffer that one loop task writes at the end of the turn with one
- * sendmsg(); the write event exists only while the peer holds output back. Moving the deadline
- * is a store: its timer looks, when it fires, whether there is still time left.
- *
- * Reads go through one buffer of the process and are copied: evbuffer_read() would ask the kernel
- * with FIONREAD first and allocate for the largest case. A connection that brings much at a time is
- * read into place.
+ * A connection's life: made, connected, finished, closed, freed at the end of the turn by the one
+ * loop task that also writes. Its bytes are in lib/conn_io.c. Moving the deadline is a store: the
+ * timer looks, when it fires, whether there is still time left.
  */
 #include "lib/conn.h"
 
@@ -20,50 +14,20 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/loop.h"
-
-#define CONN_IOV_MAX   64
-#define CONN_BULK_READ (CONN_READ_MAX - 64) /* with libevent's header a power of two */
-
-enum conn_state {
-	CONN_CONNECTING, /* connect() is under way */
-	CONN_OPEN,
-	CONN_BROKEN, /* an error was reported; only conn_read_rest() and conn_free() make sense */
-	CONN_FINISHING, /* conn_finish(): output leaves, nobody listens */
-	CONN_LINGERING, /* all sent and our side shut; input is dropped until the peer closes */
-	CONN_DEAD       /* closed; freed at the end of the turn */
-};
-
-struct conn {
-	enum conn_state state;
-	int fd;
-	int error;
-	bool paused, reading, held_back, eof;
-	bool bulk; /* the last read brought much: read into place */
-	unsigned linger_ms;
-	int64_t deadline; /* clock_ms(), 0: none */
-	int64_t timer_at; /* when the timer fires, 0: not set */
-	conn_callback *callback;
-	void *arg;
-	struct evbuffer *in, *out;
-	struct event *read_event, *write_event, *timer;
-	struct loop_task task;
-};
+#include "lib/conn_state.h"
 
 static unsigned open_sockets;
 
-static void conn_enter(struct conn *conn, enum conn_state next);
-
-/* tell - report an event to the owner, unless nobody listens any more */
-static void tell(struct conn *conn, enum conn_event event)
+/* conn_tell - report an event to the owner, unless nobody listens any more */
+void conn_tell(struct conn *conn, enum conn_event event)
 {
 	if (conn->state == CONN_OPEN || conn->state == CONN_CONNECTING ||
 	    conn->state == CONN_BROKEN)
 		conn->callback(conn, event, conn->arg);
 }
 
-/* fail - the connection is broken: one report, no more events */
-static void fail(struct conn *conn, int error)
+/* conn_fail - the connection is broken: one report, no more events */
+void conn_fail(struct conn *conn, int error)
 {
 	conn->error = error;
 	if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING) {
@@ -73,30 +37,11 @@ static void fail(struct conn *conn, int error)
 	if (conn->state == CONN_BROKEN || conn->state == CONN_DEAD)
 		return;
 	conn_enter(conn, CONN_BROKEN);
-	tell(conn, CONN_ERROR);
-}
-
-/* stop_reading - the read event must not fire until there is a use for it */
-static void stop_reading(struct conn *conn)
-{
-	if (conn->reading)
-		event_del(conn->read_event);
-	conn->reading = false;
-}
-
-/* start_reading - arm the read event where input is wanted */
-static void start_reading(struct conn *conn)
-{
-	if (conn->reading || conn->eof || conn->paused)
-		return;
-	if (event_add(conn->read_event, NULL) < 0)
-		fail(conn, ENOMEM);
-	else
-		conn->reading = true;
+	conn_tell(conn, CONN_ERROR);
 }
 
 /* conn_enter - the one place where the state changes */
-static void conn_enter(struct conn *conn, enum conn_state next)
+void conn_enter(struct conn *conn, enum conn_state next)
 {
 	conn->state = next;
 	switch (next) {
@@ -104,20 +49,20 @@ static void conn_enter(struct conn *conn, enum conn_state next)
 		break;
 	case CONN_OPEN:
 		event_del(conn->write_event);
-		start_reading(conn);
+		conn_start_reading(conn);
 		break;
 	case CONN_BROKEN:
-		stop_reading(conn);
+		conn_stop_reading(conn);
 		event_del(conn->write_event);
 		break;
 	case CONN_FINISHING:
 	case CONN_LINGERING:
 		conn->paused = false;
 		evbuffer_drain(conn->in, evbuffer_get_length(conn->in));
-		start_reading(conn);
+		conn_start_reading(conn);
 		break;
 	case CONN_DEAD:
-		stop_reading(conn);
+		conn_stop_reading(conn);
 		event_del(conn->write_event);
 		event_del(conn->timer);
 		close(conn->fd);
@@ -126,70 +71,6 @@ static void conn_enter(struct conn *conn, enum conn_state next)
 		loop_defer(&conn->task);
 		break;
 	}
-}
-
-/* sent_all - nothing waits any more: report it, or go on with ending the connection */
-static void sent_all(struct conn *conn)
-{
-	bool was_held = conn->held_back;
-	if (was_held)
-		event_del(conn->write_event);
-	conn->held_back = false;
-	if (conn->state == CONN_FINISHING) {
-		if (!conn->linger_ms || conn->eof || shutdown(conn->fd, SHUT_WR) < 0) {
-			conn_free(conn);
-			return;
-		}
-		conn_deadline(conn, conn->linger_ms);
-		conn_enter(conn, CONN_LINGERING);
-	} else if (was_held) {
-		tell(conn, CONN_DRAINED);
-	}
-}
-
-/* send_some - one system call's worth of output; returns bytes sent or -errno */
-static ssize_t send_some(struct conn *conn)
-{
-	struct evbuffer_iovec vec[CONN_IOV_MAX];
-	int n = evbuffer_peek(conn->out, -1, NULL, vec, CONN_IOV_MAX);
-	if (n > CONN_IOV_MAX)
-		n = CONN_IOV_MAX;
-	/* evbuffer_iovec is struct iovec where there is one, libevent's manual says. */
-	struct msghdr msg = {.msg_iov = (struct iovec *)vec, .msg_iovlen = (size_t)n};
-	ssize_t sent;
-	do {
-		sent = n == 1 ? send(conn->fd, vec[0].iov_base, vec[0].iov_len,
-				    MSG_NOSIGNAL | MSG_DONTWAIT)
-			      : sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	} while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : sent;
-}
-
-/* flush - write until all is sent or the kernel takes no more; 0 or -E... for fail() */
-static int flush(struct conn *conn)
-{
-	while (evbuffer_get_length(conn->out)) {
-		ssize_t sent = send_some(conn);
-		if (sent == -EAGAIN) {
-			if (!conn->held_back && event_add(conn->write_event, NULL) < 0)
-				return -ENOMEM;
-			conn->held_back = true;
-			return 0;
-		}
-		if (sent < 0)
-			return (int)sent;
-		evbuffer_drain(conn->out, (size_t)sent);
-	}
-	sent_all(conn);
-	return 0;
-}
-
-/* flush_or_fail - flush where nothing of the owner's is on the stack */
-static void flush_or_fail(struct conn *conn)
-{
-	int rc = conn->error ? -conn->error : flush(conn);
-	if (rc < 0)
-		fail(conn, -rc);
 }
 
 /* end_of_turn - the task: write what gathered, or free what was closed */
@@ -208,15 +89,15 @@ static void end_of_turn(struct loop_task *task)
 	case CONN_OPEN:
 	case CONN_FINISHING:
 		if (!conn->held_back)
-			flush_or_fail(conn);
+			conn_flush_or_fail(conn);
 		return;
 	case CONN_CONNECTING: /* connect() was decided at once, see conn_connect() */
 		if (conn->error) {
-			fail(conn, conn->error);
+			conn_fail(conn, conn->error);
 		} else if (!event_pending(conn->write_event, EV_WRITE, NULL)) {
 			conn_enter(conn, CONN_OPEN);
 			loop_defer(&conn->task);
-			tell(conn, CONN_CONNECTED);
+			conn_tell(conn, CONN_CONNECTED);
 		}
 		return;
 	case CONN_BROKEN:
@@ -225,78 +106,13 @@ static void end_of_turn(struct loop_task *task)
 	}
 }
 
-/* receive - one recv(); returns bytes, 0 at the end, -errno */
-static ssize_t receive(const struct conn *conn, void *buf, size_t size)
-{
-	ssize_t n;
-	do {
-		n = recv(conn->fd, buf, size, MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
-/* read_bulk - straight into the input buffer's own memory */
-static ssize_t read_bulk(struct conn *conn)
-{
-	struct evbuffer_iovec space;
-	if (evbuffer_reserve_space(conn->in, CONN_BULK_READ, &space, 1) < 1)
-		return -ENOMEM;
-	ssize_t n = receive(conn, space.iov_base, space.iov_len);
-	space.iov_len = n > 0 ? (size_t)n : 0;
-	if (evbuffer_commit_space(conn->in, &space, 1) < 0)
-		return -ENOMEM;
-	return n;
-}
-
-/* read_some - one read into the input buffer (or nowhere); returns bytes, 0 at the end, -errno */
-static ssize_t read_some(struct conn *conn)
-{
-	static char buf[CONN_READ_MAX];
-	bool dropped = conn->state == CONN_LINGERING || conn->state == CONN_FINISHING;
-	ssize_t n = conn->bulk && !dropped ? read_bulk(conn) : receive(conn, buf, sizeof(buf));
-	if (n > 0 && !dropped && !conn->bulk && evbuffer_add(conn->in, buf, (size_t)n) < 0)
-		return -ENOMEM;
-	/* Who sent much will send more. */
-	conn->bulk = n > (ssize_t)CONN_BULK_READ / 2;
-	return n;
-}
-
-/* on_readable - the socket has input, or the peer is gone */
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	struct conn *conn = arg;
-	if (conn->paused) {
-		stop_reading(conn);
-		return;
-	}
-	ssize_t n = read_some(conn);
-	if (n == -EAGAIN)
-		return;
-	if (n < 0) {
-		fail(conn, (int)-n);
-		return;
-	}
-	if (n > 0) {
-		tell(conn, CONN_INPUT);
-		return;
-	}
-	conn->eof = true;
-	stop_reading(conn);
-	if (conn->state == CONN_LINGERING)
-		conn_free(conn);
-	else
-		tell(conn, CONN_EOF);
-}
-
 /* on_writable - connect() was decided, or the peer takes output again */
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)what;
 	struct conn *conn = arg;
 	if (conn->state != CONN_CONNECTING) {
-		flush_or_fail(conn);
+		conn_flush_or_fail(conn);
 		return;
 	}
 	int error = 0;
@@ -304,12 +120,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		error = errno;
 	if (error) {
-		fail(conn, error);
+		conn_fail(conn, error);
 		return;
 	}
 	conn_enter(conn, CONN_OPEN);
 	loop_defer(&conn->task);
-	tell(conn, CONN_CONNECTED);
+	conn_tell(conn, CONN_CONNECTED);
 }
 
 /* arm_timer - let the timer fire when the deadline comes */
@@ -318,7 +134,7 @@ static void arm_timer(struct conn *conn, int64_t ms)
 	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 	conn->timer_at = conn->deadline;
 	if (event_add(conn->timer, &tv) < 0)
-		fail(conn, ENOMEM);
+		conn_fail(conn, ENOMEM);
 }
 
 /* on_timer - the deadline may have moved since the timer was set */
@@ -339,7 +155,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING)
 		conn_free(conn);
 	else
-		tell(conn, CONN_TIMEOUT);
+		conn_tell(conn, CONN_TIMEOUT);
 }
 
 /* conn_make - the struct with its buffers and events, in no state yet */
@@ -354,7 +170,7 @@ static struct conn *conn_make(int fd, conn_callback *callback, void *arg)
 	conn->task.run = end_of_turn;
 	conn->in = evbuffer_new();
 	conn->out = evbuffer_new();
-	conn->read_event = event_new(loop_base(), fd, EV_READ | EV_PERSIST, on_readable, conn);
+	conn->read_event = event_new(loop_base(), fd, EV_READ | EV_PERSIST, conn_on_readable, conn);
 	conn->write_event = event_new(loop_base(), fd, EV_WRITE | EV_PERSIST, on_writable, conn);
 	conn->timer = event_new(loop_base(), -1, 0, on_timer, conn);
 	if (conn->in && conn->out && conn->read_event && conn->write_event && conn->timer) {
@@ -446,61 +262,6 @@ void conn_finish(struct conn *conn, unsigned linger_ms)
 	loop_defer(&conn->task);
 }
 
-/* conn_input - what was read */
-struct evbuffer *conn_input(struct conn *conn)
-{
-	return conn->in;
-}
-
-/* conn_output - what will be written */
-struct evbuffer *conn_output(struct conn *conn)
-{
-	return conn->out;
-}
-
-/* conn_written - ask for the write */
-void conn_written(struct conn *conn)
-{
-	if (conn->state == CONN_OPEN)
-		loop_defer(&conn->task);
-}
-
-/* conn_write - append and ask for the write */
-int conn_write(struct conn *conn, const void *data, size_t len)
-{
-	if (evbuffer_add(conn->out, data, len) < 0)
-		return -ENOMEM;
-	conn_written(conn);
-	return 0;
-}
-
-/* conn_flush - write now; an error is told at the end of the turn */
-void conn_flush(struct conn *conn)
-{
-	if (conn->state != CONN_OPEN || conn->held_back)
-		return;
-	int rc = flush(conn);
-	if (rc < 0) {
-		/* The caller's handler is still running: it hears of it at the end of the turn. */
-		conn->error = -rc;
-		loop_defer(&conn->task);
-	}
-}
-
-/* conn_pause - lazily: the event is disarmed when it fires */
-void conn_pause(struct conn *conn)
-{
-	conn->paused = true;
-}
-
-/* conn_resume - arm the read event if it was disarmed */
-void conn_resume(struct conn *conn)
-{
-	conn->paused = false;
-	if (conn->state == CONN_OPEN)
-		start_reading(conn);
-}
-
 /* conn_deadline - a store, unless the timer would fire too late */
 void conn_deadline(struct conn *conn, unsigned ms)
 {
@@ -526,26 +287,4 @@ int conn_error(const struct conn *conn)
 int conn_fd(const struct conn *conn)
 {
 	return conn->fd;
-}
-
-/* conn_unsent - bytes not with the kernel */
-size_t conn_unsent(const struct conn *conn)
-{
-	return evbuffer_get_length(conn->out);
-}
-
-/* conn_read_rest - what the kernel still holds */
-int conn_read_rest(struct conn *conn)
-{
-	size_t all = 0;
-	if (conn->fd < 0 || conn->eof)
-		return 0;
-	for (;;) {
-		ssize_t n = read_some(conn);
-		if (n < 0 && n != -EAGAIN && !all)
-			return (int)n;
-		if (n <= 0 || all >= CONN_REST_MAX)
-			return (int)all;
-		all += (size_t)n;
-	}
 }

@@ -241,12 +241,10 @@ static struct verdict bad_line(struct session *s, enum line_verdict verdict)
 	switch (verdict) {
 	case LINE_LONG:
 		return verdict_reply(500, "5.5.2", "Line too long");
-	case LINE_BARE_LF:
-		return (struct verdict){
-		    ACT_CLOSE, 500, "5.5.2", "Bare LF received, lines end with CRLF"};
+	case LINE_BARE_LF: /* which of them is seen first depends on how the bytes come */
 	case LINE_BARE_CR:
 		return (struct verdict){
-		    ACT_CLOSE, 500, "5.5.2", "Bare CR received, lines end with CRLF"};
+		    ACT_CLOSE, 500, "5.5.2", "Bare CR or LF received, lines end with CRLF"};
 	default:
 		return verdict_reply(500, "5.5.2", "NUL in a command");
 	}

@@ -223,7 +223,7 @@ static void bad_input(void **state)
 	    talk_say(&t, "\r\nNOOP\r\n"), "500 5.5.2 Line too long\r\n250 2.0.0 Ok\r\n");
 	assert_true(evbuffer_get_length(t.in) == 0);
 	/* A bare LF ends no line; who sends one is told and left. */
-	assert_memory_equal(talk_say(&t, "NOOP\nRSET\r\n"), "500 5.5.2 Bare LF", 17);
+	assert_memory_equal(talk_say(&t, "NOOP\nRSET\r\n"), "500 5.5.2 Bare CR or LF", 23);
 	assert_int_equal(t.s->state, SMTP_CLOSING);
 	talk_end(&t);
 }
