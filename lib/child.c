@@ -114,12 +114,47 @@ static void on_drain(struct chan *chan, union msg_any *msg, void *arg)
 	loop_stop(EXIT_DONE);
 }
 
-/* on_master_gone - without a supervisor nobody would start us anew: leave at once */
+/* on_time_over - last words took too long */
+static void on_time_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	log_flush();
+	_exit(EXIT_TEMPORARY);
+}
+
+/* on_master_gone - without a supervisor nobody would start us anew: leave */
 static void on_master_gone(struct chan *chan, void *arg)
 {
+	const struct timeval last = {.tv_usec = CHILD_LAST_MS * 1000};
+
 	(void)chan, (void)arg;
+	if (child->orphaned &&
+	    event_base_once(loop_base(), -1, EV_TIMEOUT, on_time_over, NULL, &last) == 0) {
+		child->orphaned();
+		return;
+	}
 	log_flush();
 	_exit(EXIT_DONE);
+}
+
+/* on_parent_death - a process that hangs doesn't see its channel close: SIGALRM ends it */
+static void on_parent_death(int number)
+{
+	(void)number;
+	alarm(1);
+}
+
+/* watch_parent - after the change of user, which clears the wish for a signal */
+static void watch_parent(void)
+{
+	int number = SIGKILL;
+
+	if (child->orphaned) {
+		number = SIGUSR1;
+		signal(number, on_parent_death);
+	}
+	if (prctl(PR_SET_PDEATHSIG, number))
+		log_fatal("prctl: %s", strerror(errno));
 }
 
 /* check_fds - exactly the descriptors of the contract */
@@ -195,9 +230,7 @@ static void close_sandbox(void)
 {
 	int r;
 
-	/* After the change of user, which clears it. The channel's end is the other half. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
-		log_fatal("prctl: %s", strerror(errno));
+	watch_parent();
 	r = sandbox_enter(child->sandbox);
 	if (r)
 		log_fatal("sandbox: %s", strerror(-r));

@@ -29,6 +29,8 @@ enum {
 	CHILD_FD_FIRST_FREE = 6
 };
 
+enum { CHILD_LAST_MS = 800 }; /* from master's death to the end of a role that has last words */
+
 enum { EXIT_DONE = 0, EXIT_USAGE = 100, EXIT_TEMPORARY = 111 };
 
 struct child {
@@ -39,6 +41,12 @@ struct child {
 	const struct chan_handlers *master;
 	/* Before the chroot and as root: 0 or -E..., which ends the process (EXIT_TEMPORARY). */
 	int (*prepare)(const struct conf *conf);
+	/*
+	 * Master is gone: a role whose neighbours' last words are worth something takes
+	 * them in and then calls loop_stop(); after CHILD_LAST_MS it is ended. Without
+	 * this function a role leaves at once.
+	 */
+	void (*orphaned)(void);
 	/* A new configuration in a running process (SIGHUP); the old one is freed afterwards. */
 	void (*reconfigured)(const struct conf *conf, const struct conf *old);
 };
@@ -53,7 +61,8 @@ struct child_self {
 
 /*
  * Starts the role; on failure logs the reason and exits. The struct must be static. When master
- * goes away the process ends within a second (channel closed, and PR_SET_PDEATHSIG).
+ * goes away the process ends within a second (channel closed, and PR_SET_PDEATHSIG for one that
+ * doesn't come to read it).
  */
 const struct child_self *child_start(const struct child *child, int argc, char **argv);
 

@@ -194,6 +194,7 @@ static const struct rule keeper[] = {
 
 /* owns the spool; no network besides its tools' socket */
 static const struct rule qmgr[] = {
+    CALL(alarm),
     CALL(pwrite64),
     CALL(pwritev),
     CALL(preadv),

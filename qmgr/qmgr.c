@@ -4,6 +4,7 @@
  * gives it to deliver, keeps what became of it in the index. qmgr/QUEUE is the map of all states;
  * qmgr/queue.c starts and ends it.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "lib/child.h"
@@ -54,6 +55,12 @@ static void reconfigured(const struct conf *conf, const struct conf *old)
 	queue_reconfigured();
 }
 
+/* on_orphaned - the workers leave too: what they had said is read to its end and kept */
+static void on_orphaned(void)
+{
+	queue_leave(CHILD_LAST_MS / 4, on_left);
+}
+
 static const struct chan_handlers master = {
     .on =
 	{
@@ -63,10 +70,19 @@ static const struct chan_handlers master = {
 	},
 };
 
+/* prepare - no file but the spool's, where the kernel can promise that */
+static int prepare(const struct conf *conf)
+{
+	int e = sandbox_only_below(conf->spool);
+	return e == -EOPNOTSUPP ? 0 : e;
+}
+
 static const struct child role = {
     .role = ROLE_QMGR,
     .sandbox = SANDBOX_QMGR,
     .master = &master,
+    .prepare = prepare,
+    .orphaned = on_orphaned,
     .reconfigured = reconfigured,
 };
 
