@@ -55,8 +55,8 @@ static void unlist(struct conn *conn)
 static void enlist(struct conn *conn)
 {
 	uint32_t max = conn->pool->site->limits.messages_per_connection;
-	bool more = conn->state == CONN_OPEN && conn->njobs < conn->window &&
-		    (!max || conn->given < max) && !conn->worker->draining;
+	bool more =
+	    conn->state == CONN_OPEN && conn->njobs < conn->window && (!max || conn->given < max);
 	if (more)
 		DL_APPEND(conn->pool->conns[conn->njobs], conn);
 	conn->listed = more;
@@ -228,7 +228,7 @@ static struct worker *choose_worker(void)
 {
 	struct worker *best = NULL, *w;
 	DL_FOREACH (links_workers(), w) {
-		if (w->told && !w->draining && (!best || w->nconns < best->nconns))
+		if (w->told && (!best || w->nconns < best->nconns))
 			best = w;
 	}
 	return best;

@@ -30,18 +30,22 @@ static struct {
 	struct work work;
 	struct event *timer;
 	bool running;
+	int err; /* of the last round; the thread's */
 } dl;
 
 /* run - on the helper thread */
 static void run(struct work *work)
 {
+	int err = 0;
 	(void)work;
-	for (size_t i = 0; i < dl.nparts; i++) {
+	for (size_t i = 0; i < dl.nparts && !err; i++) {
 		const struct part *p = &dl.parts[i];
-		int err = spool_done_append(p->name, dl.places + p->first, p->n);
-		if (err) /* it only spares duplicates after a crash */
-			log_warnc(err, "segment %016llx: done list", (unsigned long long)p->name);
+		err = spool_done_append(p->name, dl.places + p->first, p->n);
 	}
+	/* Not worth more than a word: it only spares duplicates after a crash. */
+	if (err && !dl.err)
+		log_warnc(err, "done lists can't be written");
+	dl.err = err;
 }
 
 static void start(evutil_socket_t fd, short what, void *arg);

@@ -11,7 +11,6 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
-#include "qmgr/batch.h"
 #include "qmgr/claims.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/expand.h"
@@ -27,7 +26,7 @@ static struct {
 	struct chan *keeper, *dnscache;
 	unsigned expect_smtpd, expect_deliver;
 	unsigned came_smtpd, came_deliver; /* LINKs since the start */
-	bool waiting, ready, full;
+	bool waiting, ready;
 	struct event *timer;
 	void (*on_ready)(void);
 	uint64_t slots[SEGMENT_WORKERS / 64];
@@ -228,16 +227,11 @@ static void on_worker_closed(struct chan *chan, void *arg)
 	DL_DELETE(links.workers, w);
 	dispatch_worker_gone(w);
 	claims_worker_gone(w);
-	while (w->head < w->tail) {
-		struct unsettled *u = unsettled_at(w, w->head++);
-		if (u->segment)
-			u->segment->refs--;
-	}
+	unsettled_drop(w);
 	for (seg = segment_first(); seg; seg = seg->hh.next)
 		seg->workers[w->slot / 64] &= ~(UINT64_C(1) << w->slot % 64);
 	links.slots[w->slot / 64] &= ~(UINT64_C(1) << w->slot % 64);
 	chan_free(chan);
-	free(w->ring);
 	free(w);
 	check_ready(false);
 }
@@ -281,85 +275,6 @@ void link_release_segment(struct segment *seg)
 		if (seg->workers[w->slot / 64] & bit)
 			CHAN_SEND(w->chan, deliver_release, .segment = seg->name);
 		seg->workers[w->slot / 64] &= ~bit;
-	}
-}
-
-/* -- results that aren't committed yet */
-
-/* unsettled_at - an entry of the ring */
-struct unsettled *unsettled_at(struct worker *w, uint64_t position)
-{
-	return &w->ring[position % w->ring_size];
-}
-
-/* unsettled_count - entries of the ring */
-unsigned unsettled_count(const struct worker *w)
-{
-	return (unsigned)(w->tail - w->head);
-}
-
-/* grow - a ring twice as large, entries where their positions say */
-static void grow(struct worker *w)
-{
-	size_t size = w->ring_size ? w->ring_size * 2 : 256;
-	struct unsettled *ring = calloc(size, sizeof(*ring));
-	if (!ring)
-		log_fatal("out of memory for results");
-	for (uint64_t p = w->head; p < w->tail; p++)
-		ring[p % size] = *unsettled_at(w, p);
-	free(w->ring);
-	w->ring = ring;
-	w->ring_size = size;
-}
-
-/* unsettled_add - one more */
-uint64_t unsettled_add(
-    struct worker *w, uint64_t seq, struct segment *seg, uint64_t offset, uint64_t batch)
-{
-	if (w->tail - w->head == w->ring_size)
-		grow(w);
-	*unsettled_at(w, w->tail) =
-	    (struct unsettled){.seq = seq, .segment = seg, .offset = offset, .batch = batch};
-	if (seg)
-		seg->refs++;
-	if (unsettled_count(w) == WORKER_CREDIT)
-		links.full = true;
-	return w->tail++;
-}
-
-/* settled - the index knows it, or need not */
-static bool settled(const struct unsettled *u)
-{
-	return !u->claims && u->batch <= batch_committed() &&
-	       (!u->segment || u->segment->taken > u->offset);
-}
-
-/* unsettled_commit - COMMITTED for the settled ones at the front of each ring */
-void unsettled_commit(void)
-{
-	struct worker *w;
-	DL_FOREACH (links.workers, w) {
-		uint64_t seq = 0;
-		bool any = false;
-		for (; w->head < w->tail; w->head++) {
-			struct unsettled *u = unsettled_at(w, w->head);
-			if (!settled(u))
-				break;
-			seq = u->seq;
-			any = true;
-			if (u->segment)
-				u->segment->refs--;
-			if (u->segment && !u->segment->refs)
-				segment_unused(u->segment);
-		}
-		if (any)
-			CHAN_SEND(w->chan, deliver_committed, .seq = seq);
-		if (w->head < w->tail)
-			batch_result(); /* what waits for an older record of its segment */
-	}
-	if (links.full) {
-		links.full = false;
-		dispatch_all();
 	}
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "lib/chan.h"
+#include "qmgr/unsettled.h"
 
 #define LINKS_WAIT_MS 5000 /* master ends a neighbour that stays silent so long */
 
@@ -24,27 +25,15 @@ struct smtpd_link {
 	bool repeated; /* its repetition is complete */
 };
 
-/* A result that the index doesn't know yet: what COMMITTED waits for. */
-struct unsettled {
-	uint64_t seq, offset;
-	struct segment *segment; /* referenced; NULL: nothing to wait for there */
-	uint64_t batch;          /* settled when this transaction is committed */
-	uint32_t claims;         /* claims that hold a result of it */
-};
-
 struct worker {
 	struct worker *next, *prev;
 	struct chan *chan;
 	unsigned instance;
 	unsigned slot; /* its bit in segment->workers */
 	bool told;     /* it sent all of INFLIGHT: it may get jobs */
-	bool draining; /* its channel says so: no new connections */
 	unsigned nconns;
 	unsigned njobs;
-	/* a ring of results, oldest first; positions only rise */
-	struct unsettled *ring;
-	size_t ring_size;
-	uint64_t head, tail;
+	struct unsettled_ring unsettled;
 };
 
 /* LINK from master. Takes the descriptor. */
@@ -68,14 +57,3 @@ void link_say_taken(struct segment *seg, struct smtpd_link *link);
 int link_give_segment(struct worker *worker, struct segment *seg);
 /* Tells all that have it to close it. */
 void link_release_segment(struct segment *seg);
-
-/* -- results that aren't committed yet */
-
-/* A new entry for a RESULT; the pointer is good until the next one. Returns its position. */
-uint64_t unsettled_add(
-    struct worker *worker, uint64_t seq, struct segment *seg, uint64_t offset, uint64_t batch);
-struct unsettled *unsettled_at(struct worker *worker, uint64_t position);
-/* After a commit: COMMITTED to each worker for all that is settled. */
-void unsettled_commit(void);
-/* Results of a worker that wait. */
-unsigned unsettled_count(const struct worker *worker);

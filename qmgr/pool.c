@@ -168,7 +168,7 @@ static void local_lmtp(struct dest *dest, const struct conf_target *target)
 static void own_site(struct dest *dest, const char *name, enum transport transport)
 {
 	struct site *site = site_get(name, NULL, 0, "");
-	site->fixed = true;
+	site->fixed = site->ours = true;
 	dest->bound_until = DEST_NEVER;
 	join(dest, pool_get(site, transport, false, NULL));
 }

@@ -89,7 +89,6 @@ static void on_claims_found(void)
 	q.delivering = true;
 	dispatch_start();
 	schedule_start();
-	index_started();
 	log_event(LOG_INFO, 0, "queue", LOG_STR("state", "delivering"));
 }
 
@@ -103,6 +102,7 @@ static void on_neighbours(void)
 /* on_loaded - the schedule's destinations are known */
 static void on_loaded(void)
 {
+	index_started(); /* it was read from end to end, as far as a start does */
 	links_wait(on_neighbours);
 }
 

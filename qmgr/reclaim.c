@@ -162,15 +162,42 @@ void reclaim_segment(struct segment *seg)
 
 /* -- space */
 
+/* A file of the pool on its way out. */
+struct drop {
+	struct work work;
+	uint64_t name;
+};
+
+/* run_drop - on the helper thread */
+static void run_drop(struct work *work)
+{
+	int err = spool_unlink(((struct drop *)work)->name, SPOOL_FREE);
+	if (err)
+		log_warnc(err, "a file of the pool");
+}
+
+/* dropped - in the loop */
+static void dropped(struct work *work)
+{
+	free(work);
+}
+
 /* drop_pool - space is short: its files give theirs back */
 static void drop_pool(void)
 {
 	uint64_t name;
-	while (pool_take(&name))
-		spool_unlink(name, SPOOL_FREE);
+	while (pool_take(&name)) {
+		struct drop *drop = calloc(1, sizeof(*drop));
+		if (!drop)
+			log_fatal("out of memory");
+		drop->work.run = run_drop;
+		drop->work.done = dropped;
+		drop->name = name;
+		work_submit(work_files, &drop->work);
+	}
 }
 
-/* run_space - on the helper thread; the pool is dropped there too, by the names taken before */
+/* run_space - on the helper thread */
 static void run_space(struct work *work)
 {
 	(void)work;

@@ -7,6 +7,7 @@
  *
  * The window is bounded as a whole (WINDOW_ALL) and for each destination, which gets at most a
  * quarter of what is still free: however many slow ones there are, a new one finds room.
+ * schedule.c keeps the window, refill.c reads back.
  */
 #pragma once
 
@@ -41,6 +42,9 @@ void schedule_forget(struct rcpt *rcpt);
 /* A destination has a due key in the index that isn't in memory. */
 void schedule_note(struct dest *dest, uint64_t due_ms);
 
+/* How many more recipients of it the window takes. */
+unsigned schedule_room(const struct dest *dest);
+
 /* It gives up its place in the window, if it has one. */
 void schedule_leave(struct rcpt *rcpt);
 
@@ -49,6 +53,9 @@ void schedule_refill(struct dest *dest);
 
 /* All it has in the index is looked at again, whatever was known. */
 void schedule_rewind(struct dest *dest);
+
+/* Slices for those in line, as long as there is room. */
+void refill_pump(void);
 
 /* Its ready recipients go back to the index: its site is down. */
 void schedule_park(struct dest *dest);

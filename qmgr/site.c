@@ -117,7 +117,10 @@ static uint64_t next_interval(const struct site *site)
 {
 	const struct conf_retry *retry = &child_self()->conf->retry;
 	uint64_t max = site->limits.probe_max < retry->max ? site->limits.probe_max : retry->max;
-	uint64_t ms = site->probe_interval ? site->probe_interval * 2 : retry->first;
+	uint64_t first = site->ours && retry->first > OURS_MS ? OURS_MS : retry->first;
+	uint64_t ms = site->probe_interval ? site->probe_interval * 2 : first;
+	if (site->ours)
+		max = SITE_PROBE_OURS_MS;
 	if (site->fixed && max > SITE_PROBE_FIXED_MS)
 		max = SITE_PROBE_FIXED_MS;
 	return ms < max ? ms : max;

@@ -25,6 +25,7 @@
 #define SITE_LOCAL_CONNECTIONS  10
 #define SITE_NOTICE_CONNECTIONS 4
 #define SITE_PROBE_FIXED_MS     120000 /* a fixed hop is probed at least so often */
+#define SITE_PROBE_OURS_MS      5000   /* so are our own sites */
 #define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
 #define POOL_WINDOW             4      /* jobs a connection has at a time */
 
@@ -46,6 +47,7 @@ struct site {
 	uint32_t opening; /* one at a time */
 	uint32_t flying;  /* recipients in jobs */
 	uint32_t ceiling; /* connections it is known to stand; 0: no such limit was met */
+	bool ours;        /* local, notices: its troubles are our own and soon over */
 	bool fixed;       /* no MX: probed more often */
 	uint64_t probe_interval, probe_at;
 	uint64_t down_since;
