@@ -19,8 +19,9 @@
 #include "lib/log.h"
 #include "lib/wire.h"
 
-#define NAME_SIZE 32
-#define DONE_MAX  (1u << 20) /* entries of a done list: more than records fit into a segment */
+#define NAME_SIZE       32
+#define DONE_CHECK_BITS 20         /* a place has at most 44 bits: RECORD_BODY_MAX has 40 */
+#define DONE_MAX        (1u << 20) /* entries of a done list: more than records fit into a segment */
 
 static int folder = -1;
 
@@ -177,6 +178,18 @@ int spool_sync(void)
 	return fsync(folder) ? -errno : 0;
 }
 
+/*
+ * done_entry - a place as the done list has it: the place and 20 bits that only it has in this
+ * segment, so that what a power failure leaves of an unsynced file (zeros) isn't taken for a place
+ */
+static uint64_t done_entry(uint64_t name, uint64_t offset)
+{
+	uint64_t x = name ^ (offset + 1) * UINT64_C(0x9e3779b97f4a7c15);
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return offset << DONE_CHECK_BITS | (x ^ x >> 31) >> (64 - DONE_CHECK_BITS);
+}
+
 /* spool_done_append - to the done list, which is opened for it: once a commit and segment */
 int spool_done_append(uint64_t name, const uint64_t *v, size_t n)
 {
@@ -190,7 +203,7 @@ int spool_done_append(uint64_t name, const uint64_t *v, size_t n)
 		uint64_t out[512];
 		size_t k = n - i < 512 ? n - i : 512;
 		for (size_t j = 0; j < k; j++)
-			out[j] = htobe64(v[i + j]);
+			out[j] = htobe64(done_entry(name, v[i + j]));
 		if (write(fd, out, k * 8) != (ssize_t)(k * 8))
 			err = errno ? -errno : -EIO;
 		i += k;
@@ -206,7 +219,7 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* spool_done_read - the whole done list; a torn last entry is left out */
+/* spool_done_read - the whole done list; what isn't an entry is left out */
 int spool_done_read(uint64_t name, uint64_t **v, size_t *n)
 {
 	char file[NAME_SIZE];
@@ -229,8 +242,13 @@ int spool_done_read(uint64_t name, uint64_t **v, size_t *n)
 			err = -errno;
 		*n = got > 0 ? (size_t)got / 8 : 0;
 	}
-	for (size_t i = 0; i < *n; i++)
-		(*v)[i] = be64toh((*v)[i]);
+	size_t good = 0;
+	for (size_t i = 0; i < *n; i++) {
+		uint64_t entry = be64toh((*v)[i]), offset = entry >> DONE_CHECK_BITS;
+		if (entry == done_entry(name, offset))
+			(*v)[good++] = offset;
+	}
+	*n = good;
 	if (*n)
 		qsort(*v, *n, 8, compare);
 	close(fd);

@@ -265,6 +265,23 @@ static void rebuilt_three(void)
 	check(world_njobs == 3);
 }
 
+/* zeros - what a power failure may leave of a done list is no place, least of all the first */
+static void zeros_are_no_places(void)
+{
+	char path[128];
+	unsigned char zero[64] = {0};
+	remove_index();
+	snprintf(path, sizeof(path), "%s/segments/%016llx.done", world_dir(),
+	    (unsigned long long)left->seg.name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	check(fd >= 0 && write(fd, zero, sizeof(zero)) == sizeof(zero));
+	close(fd);
+	world_answers = true;
+	world_open();
+	world_link();
+	check(world_until(three_jobs, 3000));
+}
+
 /* flip - one byte of the segment's file */
 static void flip(uint64_t at)
 {
@@ -408,6 +425,7 @@ LIVES(test_torn, written_only, torn)
 LIVES(test_results_before_records, written_only, results_before_records)
 LIVES(test_taken, taken, from_the_index)
 LIVES(test_taken_index_lost, taken, rebuilt_three)
+LIVES(test_taken_done_list_of_zeros, taken, zeros_are_no_places)
 LIVES(test_taken_results_repeated, taken, results_repeated)
 LIVES(test_taken_inflight_lost, taken, inflight_lost)
 LIVES(test_taken_silence, taken, silence)
@@ -429,6 +447,7 @@ int main(void)
 	    T(test_results_before_records),
 	    T(test_taken),
 	    T(test_taken_index_lost),
+	    T(test_taken_done_list_of_zeros),
 	    T(test_taken_results_repeated),
 	    T(test_taken_inflight_lost),
 	    T(test_taken_silence),
