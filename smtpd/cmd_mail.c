@@ -9,6 +9,7 @@
 #include "lib/str.h"
 #include "smtpd/address.h"
 #include "smtpd/commands.h"
+#include "smtpd/intake.h"
 #include "smtpd/segments.h"
 
 static const struct verdict fine;
@@ -85,5 +86,6 @@ struct verdict mail_run(struct session *s)
 	s->tx->declared = s->cmd.size;
 	s->tx->flags = s->cmd.flags | (s->peer.kind == PEER_NOTICE ? ENVF_NOTICE : 0);
 	session_enter(s, SMTP_MAIL);
+	intake_active(&s->epoch);
 	return verdict_reply(250, "2.1.0", "Ok");
 }

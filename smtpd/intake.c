@@ -4,6 +4,11 @@
  * batch is formed at the end of a turn, when everything that was ready has been taken in, and only
  * when none is under way: so batches size themselves by the time a sync takes.
  *
+ * A sync costs as much CPU as several messages, so a batch also waits a moment for those who are
+ * about to complete: the sessions that had a transaction going since the batch before the last one
+ * began. It starts when all of them are in it, or after GATHER_SYNCS times what the last sync took.
+ * One session alone never waits.
+ *
  * Places and queue IDs are dealt when the batch is formed, both rising, so that qmgr finds IDs
  * that rise with the offset. The records lie in the parcels' own buffers: the write gathers them
  * from there.
@@ -14,12 +19,16 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "lib/clock.h"
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "smtpd/segments.h"
 #include "smtpd/stream.h"
 #include "smtpd/syncer.h"
+
+#define GATHER_SYNCS  4
+#define GATHER_MAX_US 1000
 
 static struct {
 	struct sync_job job;
@@ -31,7 +40,17 @@ static struct {
 } batch;
 
 static struct parcel *waiting, **waiting_last = &waiting;
+static unsigned nwaiting;
 static unsigned pending;
+
+/* Who had a transaction going since the last batch began (now), since the one before (before). */
+static struct {
+	uint32_t epoch;
+	unsigned now, before;
+	int64_t since; /* clock_us() when the next batch could have begun */
+	uint32_t last_sync_us;
+	struct event *timer; /* for when nothing happens any more */
+} gathering = {.epoch = 2};
 static struct event *tick_event;
 
 static void form_batch(struct loop_task *task);
@@ -61,6 +80,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	while (!batch.n && waiting && loop_ms() - waiting->waits_since > INTAKE_WAIT_MAX_MS) {
 		struct parcel *p = waiting;
 		waiting = p->next;
+		nwaiting--;
 		if (!waiting)
 			waiting_last = &waiting;
 		answer(p, -ETIMEDOUT);
@@ -106,6 +126,7 @@ static void gather(struct segment *seg)
 		struct parcel *p = waiting;
 		uint64_t len = parcel_record_len(p);
 		waiting = p->next;
+		nwaiting--;
 		p->next = NULL;
 		parcel_close(p, seg, at, seg->next_id++);
 		batch.iov[batch.n++] =
@@ -137,6 +158,8 @@ static void on_synced(struct sync_job *job)
 	counter_add(C_intake_writes, 1);
 	counter_add(C_intake_syncs, 1);
 	counter_add(C_intake_sync_us, job->sync_us);
+	gathering.last_sync_us = job->sync_us;
+	gathering.since = clock_us();
 	log_debug("batch of %u messages, %llu bytes, sync %u us", batch.n,
 	    (unsigned long long)(batch.end - batch.segment->end), job->sync_us);
 	if (job->error) {
@@ -157,19 +180,9 @@ static void on_synced(struct sync_job *job)
 		loop_defer(&form_task);
 }
 
-/* form_batch - at the end of a turn: everything that completed, if no batch is under way */
-static void form_batch(struct loop_task *task)
+/* start_batch - hand what waits to the thread; a new epoch begins */
+static void start_batch(struct segment *seg)
 {
-	struct segment *seg;
-
-	(void)task;
-	if (batch.n || !waiting)
-		return;
-	seg = choose_segment(waiting);
-	if (!seg) {
-		watch_wait();
-		return;
-	}
 	gather(seg);
 	batch.job = (struct sync_job){.fd = seg->fd,
 	    .write[0] = {.iov = batch.iov, .iovs = batch.n, .offset = seg->end},
@@ -178,13 +191,75 @@ static void form_batch(struct loop_task *task)
 	    .wipe_len = RECORD_HEADER,
 	    .done = on_synced};
 	syncer_put(&batch.job);
+	gathering.before = gathering.now;
+	gathering.now = 0;
+	gathering.epoch++;
+	event_del(gathering.timer);
+}
+
+/* others_come - is it worth waiting for more? */
+static bool others_come(void)
+{
+	static const struct timeval at_last = {.tv_usec = 1000};
+	uint32_t most = gathering.last_sync_us * GATHER_SYNCS;
+	if (most > GATHER_MAX_US)
+		most = GATHER_MAX_US;
+	if (nwaiting >= gathering.now + gathering.before || nwaiting >= INTAKE_BATCH_MAX ||
+	    clock_us() - gathering.since >= most)
+		return false;
+	return event_pending(gathering.timer, EV_TIMEOUT, NULL) ||
+	       event_add(gathering.timer, &at_last) == 0;
+}
+
+/* on_gathered - nothing came for a millisecond: begin with what there is */
+static void on_gathered(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	loop_defer(&form_task);
+}
+
+/* form_batch - at the end of a turn: everything that completed, if no batch is under way */
+static void form_batch(struct loop_task *task)
+{
+	struct segment *seg;
+
+	(void)task;
+	if (batch.n || !waiting || others_come())
+		return;
+	seg = choose_segment(waiting);
+	if (seg)
+		start_batch(seg);
+	else
+		watch_wait();
+}
+
+/* intake_active - a session gets on with a transaction */
+void intake_active(uint32_t *epoch)
+{
+	if (waiting && !batch.n)
+		loop_defer(&form_task);
+	if (*epoch == gathering.epoch)
+		return;
+	intake_inactive(*epoch);
+	*epoch = gathering.epoch;
+	gathering.now++;
+}
+
+/* intake_inactive - it is gone */
+void intake_inactive(uint32_t epoch)
+{
+	if (epoch == gathering.epoch)
+		gathering.now--;
+	else if (epoch == gathering.epoch - 1)
+		gathering.before--;
 }
 
 /* intake_start - nothing waits, nothing is under way */
 void intake_start(void)
 {
 	tick_event = event_new(loop_base(), -1, 0, on_tick, NULL);
-	if (!tick_event)
+	gathering.timer = event_new(loop_base(), -1, 0, on_gathered, NULL);
+	if (!tick_event || !gathering.timer)
 		log_fatal("out of memory");
 	segments_on_grant(on_grant);
 }
@@ -198,8 +273,11 @@ void intake_commit(struct parcel *parcel, uint32_t flags)
 	}
 	parcel->waits_since = loop_ms();
 	parcel->next = NULL;
+	if (!waiting && !batch.n)
+		gathering.since = clock_us();
 	*waiting_last = parcel;
 	waiting_last = &parcel->next;
+	nwaiting++;
 	pending++;
 	loop_defer(&form_task);
 }
@@ -218,8 +296,12 @@ void intake_reset(void)
 	batch.n = 0;
 	batch.first = NULL;
 	pending = 0;
+	nwaiting = 0;
 	loop_cancel(&form_task);
 	if (tick_event)
 		event_free(tick_event);
 	tick_event = NULL;
+	if (gathering.timer)
+		event_free(gathering.timer);
+	gathering.timer = NULL;
 }

@@ -25,6 +25,13 @@ void intake_start(void);
  */
 void intake_commit(struct parcel *parcel, uint32_t flags);
 
+/*
+ * A session gets on with a transaction: a batch may wait a moment for its message. *epoch is the
+ * session's, 0 at first; to be given to intake_inactive() when the session ends.
+ */
+void intake_active(uint32_t *epoch);
+void intake_inactive(uint32_t epoch);
+
 /* Messages committed and not answered yet. */
 unsigned intake_pending(void);
 

@@ -12,6 +12,7 @@
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "smtpd/commands.h"
+#include "smtpd/intake.h"
 
 #define BIT(state) (1u << (state))
 
@@ -89,6 +90,7 @@ struct session *session_new(const struct peer *peer, const struct conf *conf, st
 /* session_free - nothing of it is with another module any more */
 static void session_free(struct session *s)
 {
+	intake_inactive(s->epoch);
 	recipient_cancel(&s->ask);
 	tx_free(s->tx);
 	free(s);
@@ -271,6 +273,9 @@ static bool feed_line(struct session *s, struct evbuffer *in, unsigned *budget)
 bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget)
 {
 	size_t body = SESSION_BODY_TURN;
+	/* A large message is no reason for others to wait. */
+	if (s->tx && s->wait == WAIT_NONE && !(s->tx->parcel && s->tx->parcel->stream))
+		intake_active(&s->epoch);
 	while (s->wait == WAIT_NONE && s->state != SMTP_CLOSING && evbuffer_get_length(in)) {
 		if (*budget == 0 || body == 0)
 			return true;

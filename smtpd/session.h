@@ -75,6 +75,7 @@ struct session {
 	void *arg;
 	struct line line;
 	struct tx *tx;
+	uint32_t epoch; /* intake's: when it was last in a transaction */
 	struct recipient_ask ask;
 	unsigned errors;
 	bool esmtp; /* EHLO, not HELO */
