@@ -292,10 +292,14 @@ class Baton:
     def kill_tree(self):
         """kill -9 of every process at once, as a machine that loses power would."""
         pids = [self.master, *self.pids()]
+        if not self.wrap:  # so that none sees another one's death; strace can't follow that
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         self.proc.wait(10)
         wait_for(lambda: not any(alive(p) for p in pids), 5)
 
