@@ -172,6 +172,17 @@ bool claims_take(struct rcpt *rcpt)
 	return true;
 }
 
+/* claims_ended - the recipients of a record that the done list names */
+void claims_ended(uint64_t segment, uint64_t offset)
+{
+	struct claim *c, *tmp;
+	HASH_ITER (hh, table, c, tmp) {
+		if (c->place.segment == segment && c->place.offset == offset && !c->looking &&
+		    !c->rcpt)
+			claim_free(c);
+	}
+}
+
 /* -- looking for the recipient */
 
 struct fetch {

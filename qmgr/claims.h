@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/chan.h"
 
@@ -24,6 +25,9 @@ void claims_worker_gone(struct worker *worker);
 bool claims_any(void);
 /* Whether a recipient about to be placed is claimed: then it is taken care of, and may be gone. */
 bool claims_take(struct rcpt *rcpt);
+
+/* The record at a place was done before this qmgr read it: all claims on it are over. */
+void claims_ended(uint64_t segment, uint64_t offset);
 
 /* Calls fn, perhaps at once, when every claim has been looked for in the index. */
 void claims_when_found(void (*fn)(void));

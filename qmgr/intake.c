@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "qmgr/batch.h"
+#include "qmgr/claims.h"
 #include "qmgr/donelist.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
@@ -156,6 +157,7 @@ static bool read_record(struct segment *seg)
 		return false;
 	}
 	if (donelist_has(seg, seg->read)) {
+		claims_ended(seg->name, seg->read);
 		seg->last_id = rec.id;
 		seg->read += record_len(&rec);
 		batch_segment(seg);
