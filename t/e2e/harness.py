@@ -306,9 +306,9 @@ class Baton:
     def hup(self):
         os.kill(self.master, signal.SIGHUP)
 
-    def stop(self, seconds=40):
+    def stop(self, seconds=15):
         """SIGTERM; exit 0, all children gone, nothing said by a sanitizer. Our own sessions end first:
-        one in the middle of a transaction would be given its 30 s."""
+        one in the middle of a transaction would be given its 30 s. So none is waited for here."""
         for client in self.clients:
             client.close()
         pids = list(self.pids())
