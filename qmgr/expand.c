@@ -138,8 +138,9 @@ void expand_forget(struct rcpt *rcpt)
 void expand_linked(void)
 {
 	struct question *q, *tmp;
-	HASH_ITER (hh, asked, q, tmp)
+	HASH_ITER (hh, asked, q, tmp) {
 		ask(q);
+	}
 	next();
 }
 

@@ -95,8 +95,9 @@ void lookup_site(struct dest *dest)
 void lookup_linked(void)
 {
 	struct lookup *l, *tmp;
-	HASH_ITER (hh, asked, l, tmp)
+	HASH_ITER (hh, asked, l, tmp) {
 		ask(l);
+	}
 	next();
 }
 

@@ -8,6 +8,7 @@
  */
 #include "qmgr/site.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,29 +127,37 @@ static uint64_t next_interval(const struct site *site)
 	return ms < max ? ms : max;
 }
 
+/* print - formatted text into what is left of a buffer; where the next one goes */
+static char *print(char *at, const char *end, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(at, (size_t)(end - at), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		n = 0;
+	return n < end - at ? at + n + 1 : at + (end - at); /* behind the NUL */
+}
+
 /* keep_trouble - what was said last, for the tools and the reasons of what is parked */
 static void keep_trouble(struct site *site, enum open_verdict verdict, uint16_t code,
     struct msg_bytes status, struct msg_bytes host, struct msg_bytes text)
 {
-	char words[700];
-	int n = snprintf(words, sizeof(words), "%s: %s%.*s%s%.*s", verdict_name(verdict),
-	    host.len ? "" : "", host.len > 100 ? 100 : (int)host.len, host.data ? host.data : "",
-	    host.len ? ": " : "", text.len > 500 ? 500 : (int)text.len, text.data ? text.data : "");
-	if (n < 0)
-		return;
-	free(site->trouble);
-	site->trouble = malloc(sizeof(*site->trouble) + sizeof(words) + 16);
-	if (!site->trouble)
+	const size_t size = 800;
+	struct trouble *t = malloc(sizeof(*t) + size);
+	if (!t)
 		log_fatal("out of memory");
-	char *at = site->trouble->data;
-	site->trouble->code = code;
-	site->trouble->status = at;
-	at += snprintf(at, 16, "%.*s", status.len > 12 ? 12 : (int)status.len,
-		  status.data ? status.data : "") +
-	      1;
-	site->trouble->host = at - 1; /* "" */
-	site->trouble->text = at;
-	memcpy(at, words, sizeof(words));
+	char *at = t->data, *end = t->data + size;
+	t->code = code;
+	t->status = at;
+	at = print(at, end, "%.*s", status.len > 12 ? 12 : (int)status.len, status.data);
+	t->host = at;
+	at = print(at, end, "%.*s", host.len > 100 ? 100 : (int)host.len, host.data);
+	t->text = at;
+	print(at, end, "%s: %s%s%.*s", verdict_name(verdict), t->host, host.len ? ": " : "",
+	    text.len > 500 ? 500 : (int)text.len, text.data);
+	free(site->trouble);
+	site->trouble = t;
 }
 
 /* site_down - nothing of it stands: park its mail, probe it later */

@@ -19,9 +19,10 @@
 #include "lib/log.h"
 #include "lib/wire.h"
 
-#define NAME_SIZE       32
-#define DONE_CHECK_BITS 20         /* a place has at most 44 bits: RECORD_BODY_MAX has 40 */
-#define DONE_MAX        (1u << 20) /* entries of a done list: more than records fit into a segment */
+#define NAME_SIZE 32
+/* A place has at most 44 bits: RECORD_BODY_MAX has 40. */
+#define DONE_CHECK_BITS 20
+#define DONE_MAX        (1u << 20) /* entries: more than records fit into a segment */
 
 static int folder = -1;
 

@@ -371,7 +371,7 @@ static uint64_t wanted_name;
 
 static bool reused(void)
 {
-	return world_files(".free") > 0;
+	return world_files(".free") > 0 && !segment_find(wanted_name);
 }
 
 /* Sealed and all delivered: the file goes to the pool, and is granted again under a new name. */
@@ -383,7 +383,6 @@ static void recycled(void)
 	wanted_name = world_seg.name;
 	CHAN_SEND(world_smtpd, smtpd_sealed, .segment = world_seg.name, .end = world_seg.end);
 	check(world_until(reused, 3000));
-	check(!segment_find(wanted_name));
 	check(world_released >= 1);
 	for (unsigned i = 0; i < 4; i++) {
 		world_want(SEGMENT_SHARED);
