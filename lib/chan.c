@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Sending gathers messages in packets: the last packet of the queue grows until the turn ends or
- * it is full. Receiving takes a packet apart in one process-wide buffer; nothing is copied.
- *
- * Two facts of the kernel shape the end of a channel. A peer that dies with unread packets makes
- * our next recvmsg() fail with ECONNRESET once, before the packets it had sent: reading goes on
- * until the real end. And a failed send says nothing of what still waits to be read: it only
- * stops the sending, the end is seen by the reader.
+ * it is full. Receiving is in chan_gate.c. A failed send says nothing of what still waits to be
+ * read: it only stops the sending, the end of a channel is seen by the reader.
  */
 #include "lib/chan.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/chan_gate.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 
@@ -50,15 +46,8 @@ struct chan {
 	struct loop_task flush, release;
 };
 
-/* Room for descriptors of one received packet, aligned as the kernel wants it. */
-union control {
-	struct cmsghdr align;
-	char room[CMSG_SPACE(sizeof(int) * MSG_PACKET_FDS)];
-};
-
 /* One spare packet for the process: most turns send one packet a channel, all in one go. */
 static struct packet *spare;
-static unsigned char inbox[MSG_PACKET_MAX];
 
 /* packet_new - an empty packet */
 static struct packet *packet_new(void)
@@ -133,7 +122,7 @@ static void chan_end(struct chan *chan)
 /* packet_send - one sendmsg(); 1 sent, 0 not now, -E... */
 static int packet_send(int fd, struct packet *p)
 {
-	union control control;
+	union chan_control control;
 	struct iovec iov = {p->data, p->len};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 
@@ -278,143 +267,33 @@ int chan_send(struct chan *chan, enum msg_type type, const void *msg)
 
 /* -- receiving ---------------------------------------------------------------------------- */
 
-/* One received packet, while it is taken apart. */
-struct parcel {
-	size_t len;
-	int fds[MSG_PACKET_FDS];
-	unsigned nfds, taken; /* descriptors, and how many of them messages have taken over */
-};
-
-/* parcel_read - one recvmsg(); 1 a packet, 0 the end, -EAGAIN and other -E... */
-static int parcel_read(int fd, struct parcel *parcel)
-{
-	union control control;
-	struct iovec iov = {inbox, sizeof(inbox)};
-	struct msghdr mh = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = control.room,
-	    .msg_controllen = sizeof(control.room)};
-	ssize_t n;
-
-	parcel->nfds = parcel->taken = 0;
-	parcel->len = 0;
-	do
-		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
-	if (n < 0)
-		return -errno;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&mh); c; c = CMSG_NXTHDR(&mh, c)) {
-		size_t count;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(parcel->fds, CMSG_DATA(c), count * sizeof(int));
-		parcel->nfds = (unsigned)count;
-	}
-	parcel->len = (size_t)n;
-	/* Truncation means a packet no honest peer sends, or no free descriptor number here. */
-	if (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-		return -EBADMSG;
-	return n > 0;
-}
-
-/* parcel_close - the descriptors that no message took over */
-static void parcel_close(struct parcel *parcel)
-{
-	for (; parcel->taken < parcel->nfds; parcel->taken++)
-		close(parcel->fds[parcel->taken]);
-}
-
-/* Who speaks to whom: what the gate needs to know of a channel. */
-struct gate {
-	enum role self, peer;
-	unsigned instance;
-	const struct chan_handlers *handlers;
-	struct chan *chan;
-	void *arg;
-};
-
-/* gate_refuse - say what was wrong and with whom */
-static int gate_refuse(const struct gate *gate, unsigned type, size_t len, const char *why)
-{
-	log_warnx("message %u (%s, %zu bytes) from %s/%u: %s: channel closed", type, msg_name(type),
-	    len, role_name(gate->peer), gate->instance, why);
-	return -EBADMSG;
-}
-
-/* gate_pass - one message through all checks to its handler; bytes used or -EBADMSG */
-static int gate_pass(const struct gate *gate, struct parcel *parcel, size_t at)
-{
-	union msg_any msg;
-	unsigned type = 0, nfds = 0;
-	size_t len = 0;
-
-	if (msg_peek(inbox + at, parcel->len - at, &type, &nfds, &len))
-		return gate_refuse(gate, type, parcel->len - at, "broken header");
-	if (!msg_allowed(type, gate->peer, gate->self))
-		return gate_refuse(gate, type, len, "not for it to say");
-	if (nfds > parcel->nfds - parcel->taken)
-		return gate_refuse(gate, type, len, "descriptors missing");
-	if (msg_decode(type, inbox + at + MSG_HEADER, len, parcel->fds + parcel->taken, nfds, &msg))
-		return gate_refuse(gate, type, len, "wrong form");
-	parcel->taken += nfds;
-	if (!gate->handlers->on[type]) {
-		msg_close_fds(type, &msg);
-		return gate_refuse(gate, type, len, "nobody expects it now");
-	}
-	gate->handlers->on[type](gate->chan, &msg, gate->arg);
-	msg_close_fds(type, &msg);
-	return (int)(MSG_HEADER + len);
-}
-
-/* gate_parcel - every message of a packet; stops early when a handler freed the channel */
-static int gate_parcel(const struct gate *gate, struct parcel *parcel)
-{
-	size_t at = 0;
-
-	while (at < parcel->len) {
-		int n;
-
-		if (gate->chan && gate->chan->state >= CHAN_CLOSED)
-			break;
-		n = gate_pass(gate, parcel, at);
-		if (n < 0)
-			return n;
-		at += (size_t)n;
-	}
-	return 0;
-}
-
 /*
- * on_readable - mostly one packet: a peer sends one a turn, and asking for a second that isn't there
- * would cost a system call each time. Only a full one has others behind it. The loop comes back for
- * whatever is left, so that no peer starves the others.
+ * on_readable - mostly one packet: a peer sends one a turn, and asking for a second that isn't
+ * there would cost a system call each time. Only a full one has others behind it. The loop comes
+ * back for whatever is left, so that no peer starves the others.
  */
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct chan *chan = arg;
 	const struct gate gate = {
 	    chan->self, chan->peer, chan->instance, chan->handlers, chan, chan->arg};
+	int r = MSG_PACKET_MAX;
 
 	(void)what;
-	for (int i = 0; i < CHAN_READS_TURN && chan->state < CHAN_CLOSED; i++) {
-		struct parcel parcel;
-		int r = parcel_read(fd, &parcel);
+	for (int i = 0; i < CHAN_READS_TURN && !chan_over(chan) && r > MSG_PACKET_MAX / 2; i++)
+		r = gate_receive(&gate, fd);
+	if (r == -EAGAIN || r > 0)
+		return;
+	if (r < 0 && r != -EBADMSG)
+		log_warnx(
+		    "channel to %s/%u: %s", role_name(chan->peer), chan->instance, strerror(-r));
+	chan_end(chan);
+}
 
-		if (r == -EAGAIN)
-			return;
-		if (r > 0)
-			r = gate_parcel(&gate, &parcel) ? -EBADMSG : 1;
-		else if (r < 0)
-			log_warnx("channel to %s/%u: %s", role_name(chan->peer), chan->instance,
-			    strerror(-r));
-		parcel_close(&parcel);
-		if (r <= 0)
-			chan_end(chan);
-		if (parcel.len < MSG_PACKET_MAX / 2)
-			return;
-	}
+/* chan_over - nothing more is received or sent */
+bool chan_over(const struct chan *chan)
+{
+	return chan->state >= CHAN_CLOSED;
 }
 
 /* -- life --------------------------------------------------------------------------------- */
@@ -490,26 +369,4 @@ unsigned chan_instance(const struct chan *chan)
 void *chan_arg(const struct chan *chan)
 {
 	return chan->arg;
-}
-
-/* chan_receive_once - one packet without a loop */
-int chan_receive_once(int fd, enum role self, enum role peer, const struct chan_handlers *handlers,
-    void *arg, int timeout_ms)
-{
-	const struct gate gate = {self, peer, 0, handlers, NULL, arg};
-	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-	struct parcel parcel;
-	int r = poll(&pfd, 1, timeout_ms);
-
-	if (r == 0)
-		return -ETIMEDOUT;
-	if (r < 0)
-		return -errno;
-	r = parcel_read(fd, &parcel);
-	if (r > 0)
-		r = gate_parcel(&gate, &parcel);
-	else if (r == 0)
-		r = -EPIPE;
-	parcel_close(&parcel);
-	return r;
 }

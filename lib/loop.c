@@ -8,6 +8,7 @@
 #include "lib/loop.h"
 
 #include "lib/clock.h"
+#include "lib/counters.h"
 #include "lib/log.h"
 
 enum { LOG_AGAIN_MS = 100 }; /* when lines that a full descriptor didn't take are tried again */
@@ -111,6 +112,7 @@ void loop_turn(void)
 	flush_log();
 	/* A callback that ran just before may have stopped the loop: don't wait for an event. */
 	time_known = false;
+	counter_add(C_loop_turns, 1);
 	event_base_loop(base, stopping ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
 	run_tasks();
 	flush_log();

@@ -171,12 +171,12 @@ void place_ready(struct place *p)
 }
 
 /* place_drain - finish, then go */
-void place_drain(struct place *p, unsigned grace_ms)
+void place_drain(struct place *p, unsigned idle_ms, unsigned grace_ms)
 {
 	if (p->state == PLACE_STARTING) {
 		place_end(p);
 	} else if (place_serves(p)) {
-		CHAN_SEND(p->chan, drain, .grace_ms = grace_ms);
+		CHAN_SEND(p->chan, drain, .idle_ms = idle_ms, .grace_ms = grace_ms);
 		/* past its grace plus a little it isn't finishing, it is stuck */
 		enter(p, PLACE_DRAINING, (int64_t)grace_ms + LEAVE_MAX_MS);
 	}

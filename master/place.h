@@ -80,8 +80,11 @@ void place_start(struct place *place);
 /* READY came from a starting one. */
 void place_ready(struct place *place);
 
-/* Tells a serving process to finish within grace_ms; one that has not said READY is ended. */
-void place_drain(struct place *place, unsigned grace_ms);
+/*
+ * Tells a serving process to finish within grace_ms, idle clients after idle_ms; one that has not
+ * said READY is ended.
+ */
+void place_drain(struct place *place, unsigned idle_ms, unsigned grace_ms);
 
 /* Closes the channel, whereupon a sane process leaves at once; a stuck one is killed. */
 void place_end(struct place *place);

@@ -108,7 +108,7 @@ static void retire_old(const struct service *service)
 		return;
 	for (struct place *p = place_next(NULL); p; p = place_next(p))
 		if (p->service == service && !p->wanted && p->state == PLACE_RUNNING)
-			place_drain(p, DRAIN_OLD_MS);
+			place_drain(p, OLD_IDLE_MS, OLD_GRACE_MS);
 }
 
 /* tree_place_ready - one more process serves */
@@ -184,7 +184,7 @@ static void adapt(const struct service *service, unsigned count)
 			continue;
 		if (++have > count) {
 			unwant(p);
-			place_drain(p, DRAIN_OLD_MS);
+			place_drain(p, OLD_IDLE_MS, OLD_GRACE_MS);
 		} else if (p->state == PLACE_EMPTY) {
 			p->failures = 0; /* it had given up; the configuration may have been why */
 			place_start(p);
@@ -223,7 +223,7 @@ static void drain_stage(void)
 			if (p->service->drain_stage != stage || !is_there(p))
 				continue;
 			left++;
-			place_drain(p, grace > 0 ? (unsigned)grace : 0);
+			place_drain(p, 0, grace > 0 ? (unsigned)grace : 0);
 		}
 		if (left > 0)
 			return;

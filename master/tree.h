@@ -8,7 +8,8 @@
 #include "master/place.h"
 
 #define START_TRIES      3     /* of one place before the instance as a whole gives up starting */
-#define DRAIN_OLD_MS     30000 /* an old generation after a reload */
+#define OLD_IDLE_MS      30000 /* an old generation after a reload: its idle clients */
+#define OLD_GRACE_MS     60000 /* and all of it */
 #define STOP_SESSIONS_MS 28000 /* SIGTERM: for transactions that are under way */
 #define STOP_MAX_MS      30000 /* SIGTERM: until nothing is left */
 

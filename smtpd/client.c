@@ -198,17 +198,22 @@ unsigned client_count(void)
 	return nclients;
 }
 
+/* client_leave - nobody comes any more */
+void client_leave(void (*idle)(void))
+{
+	on_idle = idle;
+	if (nclients == 0)
+		on_idle();
+}
+
 /* client_drain - who is between transactions goes now */
-void client_drain(void (*idle)(void))
+void client_drain(void)
 {
 	struct client *c, *tmp;
 	draining = true;
 	DL_FOREACH_SAFE (clients, c, tmp) {
 		work(c);
 	}
-	on_idle = idle;
-	if (nclients == 0)
-		on_idle();
 }
 
 /* client_close_all - the grace is over */

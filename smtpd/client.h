@@ -25,11 +25,11 @@ int client_new(
 /* Clients that are there. */
 unsigned client_count(void);
 
-/*
- * The worker ends: clients between transactions get 421 now, the others after their transaction.
- * idle() is called when the last one is gone (at once when there is none).
- */
-void client_drain(void (*idle)(void));
+/* The worker ends: idle() is called when the last client is gone (at once when there is none). */
+void client_leave(void (*idle)(void));
+
+/* Clients between transactions get 421 now, the others after their transaction. */
+void client_drain(void);
 
 /* Those that are left get 421 and are closed. */
 void client_close_all(void);

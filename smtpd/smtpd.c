@@ -60,18 +60,33 @@ static void on_grace_over(evutil_socket_t fd, short what, void *arg)
 	end();
 }
 
+/* on_idle_over - who is between transactions is told to come back */
+static void on_idle_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	client_drain();
+}
+
+/* after - call it once */
+static void after(uint32_t ms, event_callback_fn call)
+{
+	const struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	if (event_base_once(loop_base(), -1, EV_TIMEOUT, call, NULL, &wait) < 0)
+		log_fatal("out of memory");
+}
+
 /* on_drain - no new clients; transactions may end */
 static void on_drain(struct chan *chan, union msg_any *msg, void *arg)
 {
-	uint32_t ms = msg->drain.grace_ms;
-	struct timeval grace = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-	struct event *timer = event_new(loop_base(), -1, 0, on_grace_over, NULL);
-
 	(void)chan, (void)arg;
-	if (!timer || event_add(timer, &grace) < 0)
-		log_fatal("out of memory");
+	after(msg->drain.grace_ms, on_grace_over);
+	if (msg->drain.idle_ms > 0)
+		after(msg->drain.idle_ms, on_idle_over);
 	accept_stop();
-	client_drain(on_idle);
+	client_leave(on_idle);
+	if (msg->drain.idle_ms == 0)
+		client_drain();
 }
 
 /* on_listen - a socket to take clients from */

@@ -211,7 +211,8 @@ static void drain(void **state)
 	say(idle, "EHLO x\r\n");
 	say(busy, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<bob>\r\nDATA\r\n");
 	accept_stop();
-	client_drain(on_idle);
+	client_leave(on_idle);
+	client_drain();
 	assert_memory_equal(hear(idle, 20), "421 4.3.2 ", 10);
 	assert_string_equal(hear(busy, 20), "");
 	assert_int_equal(idles, 0);
