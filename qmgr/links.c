@@ -29,28 +29,54 @@ static struct {
 	bool waiting, ready;
 	struct event *timer;
 	void (*on_ready)(void);
+	void (*on_told)(void);
 	uint64_t slots[SEGMENT_WORKERS / 64];
 } links;
 
 /* -- who is waited for */
 
-/* all_told - every link that is expected came and has said what it has to say */
-static bool all_told(void)
+/* smtpd_told - no smtpd that is linked has still to repeat its SUBMITs */
+static bool smtpd_told(void)
 {
-	struct smtpd_link *s;
-	struct worker *w;
-	if (!links.expect_smtpd || !links.expect_deliver || links.came_smtpd < links.expect_smtpd ||
-	    links.came_deliver < links.expect_deliver)
-		return false;
+	const struct smtpd_link *s;
 	DL_FOREACH (links.smtpds, s) {
 		if (!s->repeated)
 			return false;
 	}
+	return true;
+}
+
+/* all_told - every link that is expected came and has said what it has to say */
+static bool all_told(void)
+{
+	struct worker *w;
+	if (!links.expect_smtpd || !links.expect_deliver || links.came_smtpd < links.expect_smtpd ||
+	    links.came_deliver < links.expect_deliver)
+		return false;
+	if (!smtpd_told())
+		return false;
 	DL_FOREACH (links.workers, w) {
 		if (!w->told)
 			return false;
 	}
 	return true;
+}
+
+/* check_told - who waits for all smtpds */
+static void check_told(void)
+{
+	void (*fn)(void) = links.on_told;
+	if (!fn || !smtpd_told())
+		return;
+	links.on_told = NULL;
+	fn();
+}
+
+/* links_when_smtpd_told - one waits */
+void links_when_smtpd_told(void (*fn)(void))
+{
+	links.on_told = fn;
+	check_told();
 }
 
 /* check_ready - all have spoken, or the time is over */
@@ -133,6 +159,7 @@ static void on_repeated(struct chan *chan, union msg_any *m, void *arg)
 	(void)chan, (void)m;
 	link->repeated = true;
 	check_ready(false);
+	check_told();
 }
 
 /* on_smtpd_closed - it is gone; all it said was heard */
@@ -145,6 +172,7 @@ static void on_smtpd_closed(struct chan *chan, void *arg)
 	chan_free(chan);
 	free(link);
 	check_ready(false);
+	check_told();
 }
 
 static const struct chan_handlers smtpd_handlers = {

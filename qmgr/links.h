@@ -42,8 +42,12 @@ void links_add(enum role role, unsigned instance, unsigned kind, unsigned expect
 /* Begins to wait; `ready` is called once when all have spoken or the time is over. */
 void links_wait(void (*ready)(void));
 bool links_ready(void);
-/* Whether every smtpd that lives has repeated its SUBMITs: only then a segment is an orphan. */
-bool links_smtpd_told(void);
+/*
+ * Calls fn, perhaps at once, when every smtpd that is linked has repeated its SUBMITs, however long
+ * that takes: only then a segment that nobody spoke for is an orphan. A silent one would go on
+ * writing into what somebody else had closed.
+ */
+void links_when_smtpd_told(void (*fn)(void));
 
 struct worker *links_workers(void);
 struct smtpd_link *links_smtpds(void);

@@ -118,6 +118,31 @@ static void refuse(struct dest *dest, uint16_t code, const char *status, const c
 	}
 }
 
+/* no_domain - NXDOMAIN. RFC 3463: 5.1.2 bad destination system address */
+static void no_domain(struct dest *dest)
+{
+	refuse(dest, 556, "5.1.2", "the domain does not exist");
+}
+
+/* null_mx - RFC 7505 §4.1 */
+static void null_mx(struct dest *dest)
+{
+	refuse(dest, 556, "5.1.10", "the domain takes no mail (null MX)");
+}
+
+/* lookup_refused - deliver asked the same dnscache later */
+void lookup_refused(struct dest *dest, enum open_verdict verdict)
+{
+	if (dest->state != DEST_BOUND)
+		return;
+	dest_unbind(dest);
+	dest->bound_until = now_ms() + LOOKUP_TTL_MIN_S * UINT64_C(1000);
+	if (verdict == OPEN_NULL_MX)
+		null_mx(dest);
+	else
+		no_domain(dest);
+}
+
 /* answered - what the verdict means for the destination */
 static void answered(struct dest *dest, const struct msg_dns_site_is *m)
 {
@@ -132,14 +157,14 @@ static void answered(struct dest *dest, const struct msg_dns_site_is *m)
 	case DNS_OK:
 		site_bind_mx(dest, m->site, m->hosts);
 		break;
-	case DNS_NODOMAIN: /* RFC 3463: 5.1.2 bad destination system address */
-		refuse(dest, 556, "5.1.2", "the domain does not exist");
+	case DNS_NODOMAIN:
+		no_domain(dest);
 		break;
 	case DNS_NODATA:
 		refuse(dest, 556, "5.1.2", "no host takes mail for the domain");
 		break;
-	case DNS_NULLMX: /* RFC 7505 §4.1 */
-		refuse(dest, 556, "5.1.10", "the domain takes no mail (null MX)");
+	case DNS_NULLMX:
+		null_mx(dest);
 		break;
 	default:
 		snprintf(text, sizeof(text), "DNS: %.*s",

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "lib/chan.h"
+#include "lib/job.h"
 
 #define LOOKUPS_MAX      200
 #define LOOKUP_MS        60000
@@ -21,5 +22,7 @@ void lookup_forget(struct dest *dest);
 
 /* The link to dnscache is new. */
 void lookup_linked(void);
+/* deliver found out that the domain takes no mail (OPEN_NO_DOMAIN, OPEN_NULL_MX). */
+void lookup_refused(struct dest *dest, enum open_verdict verdict);
 /* dns_site_is */
 void lookup_answer(const struct msg_dns_site_is *m);

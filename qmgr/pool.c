@@ -43,10 +43,20 @@ struct site *site_find(const char *name)
 	return site;
 }
 
-/* set_limits - of the configuration in force */
-static void set_limits(struct site *site, const char *const *mx, size_t nmx, const char *domain)
+/* copy - a string of one's own */
+static char *copy(const char *text)
 {
-	conf_site(child_self()->conf, site->name, mx, nmx, domain, &site->limits);
+	char *s = strdup(text);
+	if (!s)
+		log_fatal("out of memory");
+	return s;
+}
+
+/* set_limits - of the configuration in force */
+static void set_limits(struct site *site)
+{
+	conf_site(child_self()->conf, site->name, (const char *const *)site->mx, site->nmx,
+	    site->domain, &site->limits);
 	if (!strcmp(site->name, SITE_LOCAL) && !strcmp(site->limits.title, "*"))
 		site->limits.connections = SITE_LOCAL_CONNECTIONS;
 	if (!strcmp(site->name, SITE_NOTICE))
@@ -70,21 +80,18 @@ static struct site *site_get(
 	if (!site)
 		log_fatal("out of memory for a site");
 	memcpy(site->name, name, len);
-	set_limits(site, mx, nmx, domain);
+	site->domain = copy(domain);
+	site->mx = calloc(nmx + 1, sizeof(*site->mx));
+	if (!site->mx)
+		log_fatal("out of memory for a site");
+	for (; site->nmx < nmx; site->nmx++)
+		site->mx[site->nmx] = copy(mx[site->nmx]);
+	set_limits(site);
 	evtimer_assign(&site->timer, loop_base(), site_on_timer, site);
 	HASH_ADD_STR(sites, name, site);
 	if (!hash_added(site))
 		log_fatal("out of memory for a site");
 	return site;
-}
-
-/* copy - a string of one's own */
-static char *copy(const char *text)
-{
-	char *s = strdup(text);
-	if (!s)
-		log_fatal("out of memory");
-	return s;
 }
 
 /* pool_get - the site's pool for that way of delivery, made if needed */
@@ -304,6 +311,10 @@ void site_sweep(void)
 			continue;
 		event_del(&site->timer);
 		HASH_DELETE(hh, sites, site);
+		for (size_t i = 0; i < site->nmx; i++)
+			free(site->mx[i]);
+		free(site->mx);
+		free(site->domain);
 		free(site->trouble);
 		free(site);
 	}
@@ -314,7 +325,6 @@ void site_reconfigure(void)
 {
 	struct site *site, *tmp;
 	HASH_ITER (hh, sites, site, tmp) {
-		const char *mx = site->name;
-		set_limits(site, &mx, 1, "");
+		set_limits(site);
 	}
 }

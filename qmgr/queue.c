@@ -95,7 +95,7 @@ static void on_claims_found(void)
 /* on_neighbours - all have spoken */
 static void on_neighbours(void)
 {
-	recover_orphans();
+	links_when_smtpd_told(recover_orphans);
 	claims_when_found(on_claims_found);
 }
 

@@ -14,6 +14,7 @@
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/links.h"
+#include "qmgr/lookup.h"
 #include "qmgr/message.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
@@ -52,16 +53,6 @@ static void conn_gone(struct conn *conn)
 	free(conn);
 }
 
-/* no_domain - deliver found out what dnscache will say next time: the destination asks again */
-static void no_domain(struct conn *conn)
-{
-	struct dest *dest = conn->dest ? dest_find(conn->dest, strlen(conn->dest)) : NULL;
-	if (dest && dest->state == DEST_BOUND) {
-		dest_unbind(dest);
-		dest_bind(dest);
-	}
-}
-
 /* trouble - a connection ended badly: the domain's, or the site's */
 static void trouble(struct conn *conn, uint8_t verdict, uint16_t code, struct msg_bytes status,
     struct msg_bytes host, struct msg_bytes text)
@@ -69,8 +60,10 @@ static void trouble(struct conn *conn, uint8_t verdict, uint16_t code, struct ms
 	struct pool *pool = conn->pool;
 	if (conn->dest && (verdict == OPEN_NO_DOMAIN || verdict == OPEN_NULL_MX) &&
 	    pool->site->state == SITE_UP) {
-		no_domain(conn);
+		struct dest *dest = dest_find(conn->dest, strlen(conn->dest));
 		conn_gone(conn);
+		if (dest)
+			lookup_refused(dest, verdict);
 		return;
 	}
 	conn_gone(conn);

@@ -129,8 +129,15 @@ static int submit(struct segment *seg, struct smtpd_link *link, uint64_t end)
 		    (unsigned long long)seg->limit);
 		return -EBADMSG;
 	}
-	if (seg->state != SEGMENT_GRANTED || end <= seg->submitted)
+	if (end <= seg->submitted)
 		return 0; /* heard before */
+	if (seg->state != SEGMENT_GRANTED) {
+		log_error(
+		    "smtpd/%u submits %llu bytes of segment %016llx, which was closed at %llu",
+		    link->instance, (unsigned long long)end, (unsigned long long)seg->name,
+		    (unsigned long long)seg->submitted);
+		return -EBADMSG;
+	}
 	seg->submitted = end;
 	intake_more(seg);
 	return 0;

@@ -42,6 +42,8 @@ enum site_state {
 struct site {
 	enum site_state state;
 	struct conf_site limits; /* pointers in it are not used */
+	char **mx, *domain;      /* what the limits were looked up with */
+	size_t nmx;
 	struct pool *pools;
 	uint32_t nconns;  /* opening or open */
 	uint32_t opening; /* one at a time */
