@@ -33,6 +33,7 @@ def test_every_message_once(house):
     sums = load.wait()
     assert sums["ok"] == COUNT and not sums["temp"] + sums["perm"] + sums["lost"], sums
     missing, twice, refused = settle(b, sink, load.fates())
+    print(f"nothing died: {sums}")
     assert not twice and not refused
     b.stop()
 
@@ -66,6 +67,7 @@ def test_kill_under_load(house, role):
     assert sums["ok"] >= COUNT, sums
     assert sums["gap_ms"] < 2000, f"nothing was taken for {sums['gap_ms']} ms"
     missing, twice, refused = settle(b, sink, load.fates())
+    print(f"{kills} kills of {role}: {sums}, {len(twice)} twice")
     assert not refused
     if role == "deliver":
         # at most what was between a final dot and its result, on each of the connections
@@ -92,6 +94,7 @@ def test_kill_each_in_turn(house):
     assert sums["ok"] >= COUNT * 2, sums
     assert sums["gap_ms"] < 2000, sums
     missing, twice, refused = settle(b, sink, load.fates())
+    print(f"{deliver_kills} kills of each: {sums}, {len(twice)} twice")
     assert not refused and len(twice) <= 20 * deliver_kills, twice
     b.stop()
 
@@ -110,6 +113,7 @@ def test_kill_the_tree(house):
     assert sums["ok"] >= COUNT, sums
     # what no commit had covered (100 ms) may come twice: deliver and qmgr died together
     missing, twice, refused = settle(b, sink, load.fates())
+    print(f"2 kills of the tree: {sums}, {len(twice)} twice")
     assert not refused
     b.stop()
 
