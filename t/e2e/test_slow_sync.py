@@ -2,7 +2,10 @@
 import os
 import time
 
-from harness import SANITIZED
+import pytest
+
+from harness import SANITIZED, wait_for
+from load import account
 
 STRACE = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_exit=20000"]
 
@@ -30,3 +33,23 @@ def test_a_hundred_sessions_share_slow_syncs(house):
     b.wait_empty(60)
     b.stop()
     assert os.path.exists(house.path("strace"))
+
+
+@pytest.mark.parametrize("call,error", [("fdatasync", "EIO"), ("pwritev", "EIO"), ("pwritev", "ENOSPC")])
+def test_a_failed_write_or_sync_is_no_250(house, call, error):
+    """From the tenth call on it fails in every process: 4xx, and what got 4xx is never sent; all else is."""
+    hop = house.load_sink()
+    b = house.baton(wrap=["strace", "-f", "-qq", "-o", house.path("strace"), "-e", f"trace={call}", "-e",
+                          f"inject={call}:error={error}:when=10+"], route=hop)
+    load = house.load(b.port, sessions=4, ok=10 ** 6, rate=100, seconds=3, prefix="fail")
+    sums = load.wait()
+    assert sums["ok"] and sums["temp"] and not sums["perm"], sums
+    assert "INJECTED" in open(house.path("strace")).read()
+    b.kill_tree()
+    b.wrap = []
+    b.start()
+    b.ctl("flush")
+    wait_for(lambda: not account(load.fates(), hop.got())[0], 20, every=0.1)
+    b.wait_empty()
+    assert not account(load.fates(), hop.got())[2]
+    b.stop()
