@@ -166,6 +166,8 @@ int segment_sealed(struct smtpd_link *link, uint64_t name, uint64_t end)
 	if (!err && seg->state == SEGMENT_GRANTED) {
 		segment_enter(seg, SEGMENT_CLOSED);
 		seg->writer = link; /* to be told what is taken */
+		if (seg->taken == seg->submitted)
+			link_say_taken(seg, link); /* no commit will */
 		segment_unused(seg);
 	} else if (!err && seg->state == SEGMENT_CLOSED && !seg->writer) {
 		seg->writer = link;

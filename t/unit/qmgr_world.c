@@ -26,7 +26,7 @@
 struct world_segment world_seg;
 struct chan *world_smtpd, *world_deliver;
 struct world_job world_jobs[WORLD_JOBS];
-unsigned world_njobs, world_opens, world_released;
+unsigned world_njobs, world_opens, world_released, world_takens;
 uint64_t world_committed, world_seq;
 enum open_verdict world_verdict = OPEN_OK;
 bool world_answers;
@@ -146,6 +146,7 @@ static void on_segment(struct chan *chan, union msg_any *m, void *arg)
 static void on_taken(struct chan *chan, union msg_any *m, void *arg)
 {
 	(void)chan, (void)arg;
+	world_takens++;
 	if (m->qmgr_taken.segment == world_seg.name)
 		world_seg.taken = m->qmgr_taken.end;
 }

@@ -99,7 +99,7 @@ extern unsigned world_opens;
 extern bool world_answers; /* jobs are answered at once with world_outcome */
 extern enum outcome world_outcome;
 extern uint16_t world_code;
-extern unsigned world_released;
+extern unsigned world_released, world_takens;
 void world_answer(struct world_job *job, enum outcome outcome, uint16_t code, const char *text);
 /* A RESULT of an earlier qmgr's job, and a place on the wire. */
 void world_repeat(

@@ -393,6 +393,19 @@ static void recycled(void)
 	check(!"the file of the pool was granted");
 }
 
+/* One that was never written is taken whole when it is sealed: its writer may forget it. */
+static bool was_told(void)
+{
+	return world_takens > 0;
+}
+
+static void sealed_empty(void)
+{
+	begin();
+	CHAN_SEND(world_smtpd, smtpd_sealed, .segment = world_seg.name, .end = 0);
+	check(world_until(was_told, 1000));
+}
+
 /* A writer that dies leaves what it had submitted, no more. */
 static void writer_dies(void)
 {
@@ -457,6 +470,7 @@ RUN(broken_record)
 RUN(ids_that_fall)
 RUN(ids_of_another)
 RUN(recycled)
+RUN(sealed_empty)
 RUN(writer_dies)
 
 int main(void)
@@ -483,6 +497,7 @@ int main(void)
 	    T(ids_that_fall),
 	    T(ids_of_another),
 	    T(recycled),
+	    T(sealed_empty),
 	    T(writer_dies),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
