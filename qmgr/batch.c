@@ -487,6 +487,7 @@ static void run_sync(struct work *work)
 {
 	(void)work;
 	b.sync_err = index_sync();
+	index_reserve();
 }
 
 /* synced - in the loop */

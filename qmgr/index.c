@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -29,6 +30,7 @@ static struct {
 	MDB_dbi table[TABLES];
 	MDB_txn *read; /* reset between reads */
 	bool reading;
+	bool reserved;  /* the reserve file is there */
 	uint64_t ahead; /* bytes of the file that have blocks */
 } ix;
 
@@ -106,6 +108,8 @@ static int open_env(uint64_t map_size)
 	}
 	mdb_txn_reset(ix.read);
 	ix.ahead = 0;
+	ix.reserved = false;
+	index_reserve();
 	return 0;
 }
 
@@ -278,8 +282,36 @@ static void grow_ahead(void)
 		ix.ahead = to;
 }
 
-/* index_apply - one transaction */
-int index_apply(const struct index_ops *ops)
+/* index_reserve - make the file if it isn't there, where that leaves enough to others */
+void index_reserve(void)
+{
+	char name[4096];
+	struct statvfs st;
+	if (ix.reserved || statvfs(ix.dir, &st) ||
+	    (uint64_t)st.f_bavail * st.f_frsize < 2 * (uint64_t)INDEX_RESERVE)
+		return;
+	int fd = open(path(name, sizeof(name), "reserve"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	ix.reserved = fallocate(fd, 0, 0, INDEX_RESERVE) == 0;
+	close(fd);
+	if (!ix.reserved)
+		unlink(name);
+}
+
+/* give_back - the reserve, once; whether it was there */
+static bool give_back(void)
+{
+	char name[4096];
+	bool had = unlink(path(name, sizeof(name), "reserve")) == 0;
+	ix.reserved = false;
+	if (had)
+		log_warnx("index: the disk is full; the reserve is given back");
+	return had;
+}
+
+/* apply - one transaction */
+static int apply(const struct index_ops *ops)
 {
 	MDB_txn *txn;
 	struct wire_in in;
@@ -295,6 +327,13 @@ int index_apply(const struct index_ops *ops)
 	else
 		rc = mdb_txn_commit(txn);
 	return from_mdb(rc);
+}
+
+/* index_apply - one transaction, with the reserve's space if there is no other */
+int index_apply(const struct index_ops *ops)
+{
+	int err = apply(ops);
+	return err == -ENOSPC && give_back() ? apply(ops) : err;
 }
 
 /* index_sync - make the last commit safe */

@@ -21,6 +21,7 @@
 
 #define INDEX_MAP_SIZE (sizeof(void *) > 4 ? UINT64_C(64) << 30 : UINT64_C(512) << 20)
 #define INDEX_AHEAD    (8u << 20) /* the file is grown by so much before it is needed */
+#define INDEX_RESERVE  (32u << 20)
 
 enum index_table { TABLE_MSG, TABLE_RCPT, TABLE_DUE, TABLE_SEG, TABLE_META, TABLES };
 
@@ -34,6 +35,13 @@ void index_close(void);
 
 /* The start went well: the next start trusts the index again. */
 void index_started(void);
+
+/*
+ * Keeps a file of INDEX_RESERVE bytes that is given back when a commit finds the disk full:
+ * deleting from the index needs pages too. Makes it anew when there is room for twice as much;
+ * called now and then, on the index thread.
+ */
+void index_reserve(void);
 
 /* Marks the index as not to be trusted: the next index_open() renames it aside. */
 void index_abandon(void);
