@@ -29,6 +29,7 @@ struct client {
 static struct client *clients;
 static unsigned nclients;
 static bool draining;
+static bool leaving; /* no more clients come */
 static void (*on_idle)(void);
 
 /* client_free - the session may outlive its client by one sync */
@@ -84,6 +85,12 @@ static int again_later(struct client *c, event_callback_fn on_again)
 
 static void on_again(evutil_socket_t fd, short what, void *arg);
 
+/* goes - at the end of its transaction; a link from deliver has another worker to go to */
+static bool goes(const struct client *c)
+{
+	return draining || (leaving && c->session->peer.kind == PEER_NOTICE);
+}
+
 /* work - feed the session and see how it stands; the client may be gone afterwards */
 static void work(struct client *c)
 {
@@ -92,7 +99,7 @@ static void work(struct client *c)
 
 	if (conn_unsent(c->conn) < CLIENT_OUTPUT_MAX)
 		more = session_feed(c->session, conn_input(c->conn), &budget);
-	if (draining && session_idle(c->session) && c->session->wait == WAIT_NONE)
+	if (goes(c) && session_idle(c->session) && c->session->wait == WAIT_NONE)
 		session_goodbye(c->session, "4.3.2", "The server is shutting down");
 	conn_written(c->conn);
 	if (c->session->state == SMTP_CLOSING) {
@@ -198,9 +205,20 @@ unsigned client_count(void)
 	return nclients;
 }
 
+/* work_all - each may be gone afterwards */
+static void work_all(void)
+{
+	struct client *c, *tmp;
+	DL_FOREACH_SAFE (clients, c, tmp) {
+		work(c);
+	}
+}
+
 /* client_leave - nobody comes any more */
 void client_leave(void (*idle)(void))
 {
+	leaving = true;
+	work_all();
 	on_idle = idle;
 	if (nclients == 0)
 		on_idle();
@@ -209,11 +227,8 @@ void client_leave(void (*idle)(void))
 /* client_drain - who is between transactions goes now */
 void client_drain(void)
 {
-	struct client *c, *tmp;
 	draining = true;
-	DL_FOREACH_SAFE (clients, c, tmp) {
-		work(c);
-	}
+	work_all();
 }
 
 /* client_close_all - the grace is over */

@@ -25,7 +25,10 @@ int client_new(
 /* Clients that are there. */
 unsigned client_count(void);
 
-/* The worker ends: idle() is called when the last client is gone (at once when there is none). */
+/*
+ * The worker ends: idle() is called when the last client is gone (at once when there is none). Links
+ * from deliver go now.
+ */
 void client_leave(void (*idle)(void));
 
 /* Clients between transactions get 421 now, the others after their transaction. */
