@@ -26,8 +26,8 @@ int client_new(
 unsigned client_count(void);
 
 /*
- * The worker ends: idle() is called when the last client is gone (at once when there is none). Links
- * from deliver go now.
+ * The worker ends: idle() is called when the last client is gone (at once when there is none).
+ * Links from deliver go now.
  */
 void client_leave(void (*idle)(void));
 
