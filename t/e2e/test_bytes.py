@@ -148,3 +148,27 @@ def test_to_smtp_sink(house, name):
         return [f for f in files if f.rstrip(b"\n").endswith(want.rstrip(b"\n"))]
     wait_for(arrived, 10)
     b.stop()
+
+
+@pytest.mark.parametrize("name", ["1 KiB", "5 MiB", "leading dots", "8 bit"])
+def test_to_aiosmtpd(house, name):
+    """Somebody else's server in Python, which offers SIZE, 8BITMIME and SMTPUTF8 but no PIPELINING."""
+    from aiosmtpd.controller import Controller
+    got = []
+
+    class Handler:
+        async def handle_DATA(self, server, session, envelope):
+            got.append(envelope)
+            return "250 2.0.0 taken"
+    hop = Controller(Handler(), hostname="127.0.0.1", port=free_port())
+    hop.start()
+    try:
+        b = house.baton(route=hop)
+        b.smtp().send("a@client.example.test", "b@other.test", BODIES[name], " BODY=8BITMIME")
+        wait_for(lambda: got, 20)
+        assert own_received_cut(got[0].original_content) == BODIES[name]
+        assert got[0].mail_from == "a@client.example.test" and got[0].rcpt_tos == ["b@other.test"]
+        b.wait_empty()
+        b.stop()
+    finally:
+        hop.stop()
