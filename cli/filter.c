@@ -69,7 +69,7 @@ static const struct filter_option options_table[] = {
     {"--site", "a site's name or a pattern", take_site},
     {"--older", "a duration such as 2h or 5d", take_older},
     {"--larger", "a size such as 100K or 1M", take_larger},
-    {"--state", "ready, active, deferred, bouncing or damaged", take_state},
+    {"--state", "ready, active, deferred, bouncing, damaged or poison", take_state},
 };
 
 /* find - the row of an option, NULL for another word */

@@ -9,7 +9,7 @@
 
 #define FILTER_USAGE                                                                  \
 	"[ID...] [--sender P] [--recipient P] [--domain P] [--site P] [--older 2h]\n" \
-	"           [--larger 1M] [--state ready|active|deferred|bouncing|damaged] [--all]"
+	"           [--larger 1M] [--state ready|active|deferred|bouncing|damaged|poison] [--all]"
 
 /* Room for the IDs that a filter points to. */
 struct filter {

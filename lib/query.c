@@ -27,6 +27,7 @@ static const char *const state_names[QUERY_STATES] = {
     [QUERY_DEFERRED] = "deferred",
     [QUERY_BOUNCING] = "bouncing",
     [QUERY_DAMAGED] = "damaged",
+    [QUERY_POISON] = "poison",
 };
 
 /* query_state_name - a state as the tools show it */

@@ -43,10 +43,11 @@ enum query_state {
 	QUERY_DEFERRED = 3, /* waits for its next attempt */
 	QUERY_BOUNCING = 4, /* failed; the notice to the sender isn't out yet */
 	QUERY_DAMAGED = 5,  /* its record can't be read or sent; set aside */
+	QUERY_POISON = 6,   /* its handling ended a worker twice; set aside until released */
 	QUERY_STATES
 };
 
-/* "ready", "active", "deferred", "bouncing", "damaged"; "none" outside the range. */
+/* "ready", "active", "deferred", "bouncing", "damaged", "poison"; "none" outside the range. */
 const char *query_state_name(unsigned state);
 /* The other way round; -EINVAL for another word. */
 int query_state_parse(const char *word);

@@ -214,6 +214,7 @@ static void write_young(struct segment *seg)
 		DL_DELETE(seg->messages, msg);
 		msg->rowed = true;
 		seg->rows++;
+		seg->live_bytes += message_record_len(msg);
 		batch_message(msg);
 		struct rcpt *rcpt;
 		DL_FOREACH2(msg->rcpts, rcpt, sib_next)
@@ -235,6 +236,7 @@ static void put_message(struct message *msg)
 	if (!msg->left) {
 		index_del(&b.ops, TABLE_MSG, key, key_len);
 		msg->segment->rows--;
+		msg->segment->live_bytes -= message_record_len(msg);
 		batch_segment(msg->segment);
 		return;
 	}
@@ -281,7 +283,7 @@ static void put_rcpt(struct rcpt *rcpt)
 		return;
 	}
 	rcpt->rowed = true;
-	put_due(rcpt, rcpt->stage == STAGE_DAMAGED ? NULL : rcpt->dest);
+	put_due(rcpt, stage_aside(rcpt->stage) ? NULL : rcpt->dest);
 	rcpt_row(rcpt, &row);
 	int len = keys_put_rcpt_row(&row, buf);
 	if (len < 0)
@@ -300,7 +302,8 @@ static void put_segment(struct segment *seg)
 	    .limit = seg->limit,
 	    .taken = seg->taking,
 	    .end = seg->state >= SEGMENT_CLOSED ? seg->submitted : 0,
-	    .live = seg->rows};
+	    .live = seg->rows,
+	    .live_bytes = seg->live_bytes};
 	int len = keys_put_seg_row(&row, buf);
 	if (len < 0)
 		log_bug("row of a segment: %d", len);

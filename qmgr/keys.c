@@ -7,7 +7,7 @@
 
 #include "lib/wire.h"
 
-#define ROW_VERSION 1
+#define ROW_VERSION 2
 
 /* keys_msg - key of a message */
 size_t keys_msg(unsigned char buf[8], uint64_t id)
@@ -164,6 +164,7 @@ int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX
 	struct wire_out w;
 	start_row(&w, buf);
 	wire_put_u8(&w, row->stage);
+	wire_put_u8(&w, row->was);
 	wire_put_u8(&w, row->depth);
 	wire_put_u8(&w, row->notify);
 	wire_put_u16(&w, row->attempts);
@@ -189,6 +190,7 @@ int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row)
 	struct wire_in in;
 	open_row(&in, data, len);
 	row->stage = wire_get_u8(&in);
+	row->was = wire_get_u8(&in);
 	row->depth = wire_get_u8(&in);
 	row->notify = wire_get_u8(&in);
 	row->attempts = wire_get_u16(&in);
@@ -201,7 +203,7 @@ int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row)
 	row->orcpt = get_text(&in);
 	row->host = get_text(&in);
 	row->text = get_text(&in);
-	if (row->stage > STAGE_DAMAGED || row->dest.len > KEYS_DEST_MAX)
+	if (row->stage >= STAGES || row->was >= STAGES || row->dest.len > KEYS_DEST_MAX)
 		wire_in_fail(&in);
 	return wire_in_end(&in);
 }
@@ -218,6 +220,7 @@ int keys_put_seg_row(const struct row_seg *row, unsigned char buf[KEYS_ROW_MAX])
 	wire_put_u64(&w, row->taken);
 	wire_put_u64(&w, row->end);
 	wire_put_u32(&w, row->live);
+	wire_put_u64(&w, row->live_bytes);
 	return end_row(&w);
 }
 
@@ -233,5 +236,6 @@ int keys_get_seg_row(const void *data, size_t len, struct row_seg *row)
 	row->taken = wire_get_u64(&in);
 	row->end = wire_get_u64(&in);
 	row->live = wire_get_u32(&in);
+	row->live_bytes = wire_get_u64(&in);
 	return wire_in_end(&in);
 }

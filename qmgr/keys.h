@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +32,15 @@ enum rcpt_stage {
 	STAGE_FAILED = 1,  /* failed for good, its sender not yet told */
 	STAGE_EXPIRED = 2, /* the same, because its time ran out */
 	STAGE_DAMAGED = 3, /* its record can't be read or sent: set aside, no due key */
+	STAGE_POISON = 4,  /* its handling ended a worker twice: set aside until released */
+	STAGES
 };
+
+/* Whether a recipient in that stage is set aside: it has no due key, nothing is tried. */
+static inline bool stage_aside(uint8_t stage)
+{
+	return stage == STAGE_DAMAGED || stage == STAGE_POISON;
+}
 
 struct row_msg {
 	uint64_t segment, offset;
@@ -44,6 +53,7 @@ struct row_msg {
 
 struct row_rcpt {
 	uint8_t stage, depth, notify;
+	uint8_t was; /* POISON: the stage it had */
 	uint16_t attempts, code;
 	uint32_t parent; /* UINT32_MAX: from the envelope */
 	uint64_t due_ms; /* wall clock */
@@ -55,9 +65,10 @@ struct row_seg {
 	uint64_t nonce; /* 0: not known yet */
 	uint8_t kind;   /* enum segment_kind */
 	uint64_t size, limit;
-	uint64_t taken; /* below it every record has rows or is done */
-	uint64_t end;   /* sealed here; 0: not sealed */
-	uint32_t live;  /* messages of it that have rows */
+	uint64_t taken;      /* below it every record has rows or is done */
+	uint64_t end;        /* sealed here; 0: not sealed */
+	uint32_t live;       /* messages of it that have rows */
+	uint64_t live_bytes; /* of their records */
 };
 
 /* Keys: written into buf, which is large enough; the length is returned. */

@@ -10,6 +10,7 @@
 
 #include "lib/counters.h"
 #include "lib/log.h"
+#include "lib/record.h"
 #include "qmgr/dest.h"
 #include "qmgr/now.h"
 #include "qmgr/segments.h"
@@ -28,6 +29,7 @@ static const char *const state_names[RCPT_STATES] = {
     [RCPT_CLAIMED] = "claimed",
     [RCPT_WAITING] = "waiting",
     [RCPT_DONE] = "done",
+    [RCPT_SUSPECT] = "suspect",
 };
 
 /* rcpt_state_name - for logs */
@@ -95,6 +97,12 @@ struct message *message_load(uint64_t id, struct segment *segment, const struct 
 	msg->rowed = true;
 	message_set_envid(msg, row->envid);
 	return msg;
+}
+
+/* message_record_len - header to trailer */
+uint64_t message_record_len(const struct message *msg)
+{
+	return msg->body_at + msg->body_len + msg->late_len + RECORD_TRAILER - msg->offset;
 }
 
 /* message_set_envid - RFC 3461 */
@@ -186,6 +194,7 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	if (!rcpt)
 		return NULL;
 	rcpt->stage = row->stage;
+	rcpt->was = row->was;
 	rcpt->depth = row->depth;
 	rcpt->notify = row->notify;
 	rcpt->attempts = row->attempts;
@@ -195,7 +204,7 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	rcpt->rowed = true;
 	if (row->status.len || row->text.len)
 		rcpt_set_trouble(rcpt, row->code, row->status, row->host, row->text);
-	if (row->stage != STAGE_DAMAGED) {
+	if (!stage_aside(row->stage)) {
 		rcpt->row_dest = dest_get(row->dest.data, row->dest.len);
 		rcpt->row_dest->refs++;
 		rcpt->row_due = row->due_ms;
@@ -249,6 +258,7 @@ void rcpt_set_trouble(struct rcpt *rcpt, uint16_t code, struct msg_bytes status,
 void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 {
 	*row = (struct row_rcpt){.stage = rcpt->stage,
+	    .was = rcpt->was,
 	    .depth = rcpt->depth,
 	    .notify = rcpt->notify,
 	    .attempts = rcpt->attempts,
@@ -256,7 +266,7 @@ void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 	    .due_ms = rcpt->due_ms,
 	    .address = {.data = rcpt->address, .len = rcpt->address_len},
 	    .orcpt = msg_str(rcpt->orcpt ? rcpt->orcpt : "")};
-	if (rcpt->dest && rcpt->stage != STAGE_DAMAGED)
+	if (rcpt->dest && !stage_aside(rcpt->stage))
 		row->dest = msg_str(rcpt->dest->name);
 	if (rcpt->trouble) {
 		row->code = rcpt->trouble->code;

@@ -33,6 +33,7 @@ enum rcpt_state {
 	RCPT_CLAIMED,    /* a worker has it from an earlier qmgr; the result will come */
 	RCPT_WAITING,    /* its turn comes later; leaves memory when the index knows */
 	RCPT_DONE,       /* ended; leaves memory when the index knows */
+	RCPT_SUSPECT,    /* a worker died over it: in poison.c's line */
 	RCPT_STATES
 };
 
@@ -67,6 +68,7 @@ struct rcpt {
 	uint16_t attempts;
 	uint8_t state, stage, write;
 	uint8_t depth, notify;
+	uint8_t was;   /* STAGE_POISON: the stage it had */
 	bool windowed; /* has a place in the active window */
 	bool rowed;    /* the index has or gets a row of it */
 	bool doomed;   /* deleted by a tool while it was flying */
@@ -103,6 +105,9 @@ struct message *message_find(uint64_t id);
 
 /* A message of the index; the segment has to be known. NULL as message_new(). */
 struct message *message_load(uint64_t id, struct segment *segment, const struct row_msg *row);
+
+/* Bytes of its record in the segment. */
+uint64_t message_record_len(const struct message *msg);
 
 void message_set_envid(struct message *msg, struct msg_bytes envid);
 

@@ -57,6 +57,7 @@ static int found_row(
 	seg->limit = row.limit;
 	seg->taken = seg->taking = seg->read = seg->submitted = row.taken;
 	seg->rows = row.live;
+	seg->live_bytes = row.live_bytes;
 	if (row.end) {
 		seg->submitted = row.end;
 		seg->state = SEGMENT_CLOSED;

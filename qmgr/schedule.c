@@ -117,7 +117,7 @@ static void wait_in_index(struct rcpt *rcpt)
 		return;
 	}
 	bool known = rcpt->rowed && rcpt->write == WRITE_CLEAN &&
-		     (rcpt->stage == STAGE_DAMAGED ||
+		     (stage_aside(rcpt->stage) ||
 			 (rcpt->row_dest == rcpt->dest && rcpt->row_due == rcpt->due_ms));
 	if (known)
 		schedule_forget(rcpt);
@@ -145,7 +145,7 @@ void schedule_place(struct rcpt *rcpt)
 	struct dest *dest = rcpt->dest;
 	if (claims_any() && claims_take(rcpt))
 		return;
-	if (rcpt->stage == STAGE_DAMAGED || rcpt->due_ms > now_ms() || dest_parked(dest)) {
+	if (stage_aside(rcpt->stage) || rcpt->due_ms > now_ms() || dest_parked(dest)) {
 		wait_in_index(rcpt);
 		return;
 	}

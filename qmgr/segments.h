@@ -49,9 +49,10 @@ struct segment {
 	uint64_t taking; /* `taken` as the next or present transaction has it */
 	uint64_t force;  /* records below it are written to the index at once, whatever their age */
 	uint64_t last_id;
-	uint32_t rows;      /* messages with rows in the index */
-	uint32_t in_memory; /* messages in memory */
-	uint32_t refs;      /* results, claims and works that name it */
+	uint32_t rows;       /* messages with rows in the index */
+	uint64_t live_bytes; /* of their records */
+	uint32_t in_memory;  /* messages in memory */
+	uint32_t refs;       /* results, claims and works that name it */
 	struct message *messages;
 	struct rcpt *opening; /* recipients that wait for the file */
 	uint64_t *done;       /* from the done list: not to be delivered again; sorted */

@@ -34,6 +34,8 @@ static enum query_state state_of(const struct row *row, const struct rcpt *rcpt,
 	uint64_t due = rcpt ? rcpt->due_ms : row->rcpt.due_ms;
 	if (stage == STAGE_DAMAGED)
 		return QUERY_DAMAGED;
+	if (stage == STAGE_POISON)
+		return QUERY_POISON;
 	if (rcpt && (rcpt->state == RCPT_FLYING || rcpt->state == RCPT_CLAIMED))
 		return QUERY_ACTIVE;
 	if (stage != STAGE_MAIL)
@@ -75,7 +77,7 @@ static void flush(struct rcpt *rcpt)
 {
 	if (rcpt->state != RCPT_NEW && rcpt->state != RCPT_WAITING)
 		return;
-	if (rcpt->stage == STAGE_DAMAGED)
+	if (stage_aside(rcpt->stage))
 		return;
 	if (rcpt->due_ms > now_ms()) {
 		rcpt->due_ms = now_ms();
