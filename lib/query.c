@@ -18,6 +18,8 @@ enum filter_attr {
 	FILTER_LARGER = 7,
 	FILTER_STATE = 8,
 	FILTER_ID = 9,
+	FILTER_CLASS = 10,
+	FILTER_REASON = 11,
 };
 
 static const char *const state_names[QUERY_STATES] = {
@@ -28,6 +30,8 @@ static const char *const state_names[QUERY_STATES] = {
     [QUERY_BOUNCING] = "bouncing",
     [QUERY_DAMAGED] = "damaged",
     [QUERY_POISON] = "poison",
+    [QUERY_HELD] = "held",
+    [QUERY_PAUSED] = "paused",
 };
 
 /* query_state_name - a state as the tools show it */
@@ -44,6 +48,21 @@ int query_state_parse(const char *word)
 			return i;
 	}
 	return -EINVAL;
+}
+
+/* query_wait_name - what it waits for, as programs read it */
+const char *query_wait_name(unsigned wait)
+{
+	static const char *const names[QUERY_WAITS] = {"none", "time", "turn", "down", "pause",
+	    "release", "dns", "limit", "notice", "internal"};
+	return names[wait < QUERY_WAITS ? wait : QUERY_WAIT_NONE];
+}
+
+/* query_pause_name - a kind of pause as the tools show it */
+const char *query_pause_name(unsigned kind)
+{
+	static const char *const names[QUERY_PAUSES] = {"none", "site", "domain", "in", "out"};
+	return names[kind < QUERY_PAUSES ? kind : 0];
 }
 
 /* query_site_state_name - a site's state as the tools show it */
@@ -86,6 +105,8 @@ int query_filter_put(const struct query_filter *f, unsigned char *out, size_t si
 	put_text(&w, FILTER_RECIPIENT, f->recipient);
 	put_text(&w, FILTER_DOMAIN, f->domain);
 	put_text(&w, FILTER_SITE, f->site);
+	put_text(&w, FILTER_CLASS, f->class);
+	put_text(&w, FILTER_REASON, f->reason);
 	put_number(&w, FILTER_OLDER, f->older_ms);
 	put_number(&w, FILTER_LARGER, f->larger);
 	put_number(&w, FILTER_STATE, f->state);
@@ -145,6 +166,12 @@ int query_filter_get(struct msg_bytes bytes, struct query_filter *f, uint64_t *i
 		case FILTER_SITE:
 			f->site = get_text(&in);
 			break;
+		case FILTER_CLASS:
+			f->class = get_text(&in);
+			break;
+		case FILTER_REASON:
+			f->reason = get_text(&in);
+			break;
 		case FILTER_OLDER:
 			f->older_ms = wire_get_u64(&in);
 			break;
@@ -170,7 +197,8 @@ int query_filter_get(struct msg_bytes bytes, struct query_filter *f, uint64_t *i
 bool query_filter_empty(const struct query_filter *f)
 {
 	return !f->all && !f->sender.data && !f->recipient.data && !f->domain.data &&
-	       !f->site.data && !f->older_ms && !f->larger && !f->state && !f->nids;
+	       !f->site.data && !f->class.data && !f->reason.data && !f->older_ms && !f->larger &&
+	       !f->state && !f->nids;
 }
 
 /* query_match - a pattern with `*` against text; linear in both, by going back to the last `*` */
@@ -228,6 +256,7 @@ int query_row_begin(struct query_rows *rows, const struct query_row *row)
 	wire_put_u64(out, row->arrival_ms);
 	wire_put_u64(out, row->size);
 	wire_put_bytes(out, row->sender.data, row->sender.len);
+	wire_put_bytes(out, row->class.data, row->class.len);
 	int err = undo(out, at);
 	if (err)
 		return err;
@@ -247,6 +276,8 @@ int query_row_rcpt(struct query_rows *rows, const struct query_rcpt *rcpt)
 	wire_put_u64(out, rcpt->next_ms);
 	wire_put_bytes(out, rcpt->site.data, rcpt->site.len);
 	wire_put_bytes(out, rcpt->reason.data, rcpt->reason.len);
+	wire_put_u8(out, rcpt->wait);
+	wire_put_bytes(out, rcpt->wait_text.data, rcpt->wait_text.len);
 	int err = undo(out, at);
 	if (!err)
 		rows->rcpts++;
@@ -302,6 +333,7 @@ int query_next_row(struct msg_bytes rows, size_t *pos, struct query_row *row)
 	row->arrival_ms = wire_get_u64(&body);
 	row->size = wire_get_u64(&body);
 	row->sender = get_bytes(&body);
+	row->class = get_bytes(&body);
 	row->rcpts =
 	    (struct msg_bytes){.data = (const char *)body.pos, .len = (uint32_t)wire_left(&body)};
 	return body.err ? body.err : 1;
@@ -319,6 +351,8 @@ int query_next_rcpt(struct msg_bytes rcpts, size_t *pos, struct query_rcpt *rcpt
 	rcpt->next_ms = wire_get_u64(&in);
 	rcpt->site = get_bytes(&in);
 	rcpt->reason = get_bytes(&in);
+	rcpt->wait = wire_get_u8(&in);
+	rcpt->wait_text = get_bytes(&in);
 	*pos = rcpts.len - wire_left(&in);
 	return in.err ? in.err : 1;
 }
@@ -344,6 +378,31 @@ int query_totals_get(struct msg_bytes bytes, struct query_totals *totals)
 	totals->recipients = wire_get_u64(&in);
 	totals->bytes = wire_get_u64(&in);
 	return wire_in_end(&in);
+}
+
+/* query_pause_put - append one pause */
+int query_pause_put(struct wire_out *out, const struct query_pause_row *pause)
+{
+	size_t at = out->len;
+	wire_put_u8(out, pause->kind);
+	wire_put_bytes(out, pause->name.data, pause->name.len);
+	wire_put_u64(out, pause->since_ms);
+	wire_put_u64(out, pause->until_ms);
+	return undo(out, at);
+}
+
+/* query_next_pause - the next pause of an answer */
+int query_next_pause(struct msg_bytes rows, size_t *pos, struct query_pause_row *pause)
+{
+	struct wire_in in;
+	if (!start_walk(&in, rows, *pos))
+		return 0;
+	pause->kind = wire_get_u8(&in);
+	pause->name = get_bytes(&in);
+	pause->since_ms = wire_get_u64(&in);
+	pause->until_ms = wire_get_u64(&in);
+	*pos = rows.len - wire_left(&in);
+	return in.err ? in.err : 1;
 }
 
 /* query_site_put - append one site */

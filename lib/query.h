@@ -27,13 +27,19 @@
 
 /* `verb` of tool_change; numbers travel in messages: append only */
 enum query_verb {
-	QUERY_FLUSH = 1,  /* due now; a site that is down is probed at once */
-	QUERY_DELETE = 2, /* gone, without a bounce */
+	QUERY_FLUSH = 1,   /* due now; a site that is down is probed at once */
+	QUERY_DELETE = 2,  /* gone, without a bounce */
+	QUERY_HOLD = 3,    /* set aside until released; one that is being sent when it comes back */
+	QUERY_RELEASE = 4, /* undoes a hold; what was set aside gets one more try */
+	QUERY_BOUNCE = 5,  /* fails; its sender gets a notice */
 	QUERY_VERBS
 };
 
-/* `detail` of tool_list: one row of totals, or a row per message with its recipients */
-enum query_detail { QUERY_TOTALS = 0, QUERY_ROWS = 1 };
+/*
+ * `detail` of tool_list: one row of totals; a row per message with its recipients; the same with
+ * `wait` and `wait_text` of each recipient
+ */
+enum query_detail { QUERY_TOTALS = 0, QUERY_ROWS = 1, QUERY_WHY = 2, QUERY_DETAILS };
 
 /* where a recipient stands; numbers travel in messages: append only */
 enum query_state {
@@ -44,10 +50,30 @@ enum query_state {
 	QUERY_BOUNCING = 4, /* failed; the notice to the sender isn't out yet */
 	QUERY_DAMAGED = 5,  /* its record can't be read or sent; set aside */
 	QUERY_POISON = 6,   /* its handling ended a worker twice; set aside until released */
+	QUERY_HELD = 7,     /* by a tool, until it is released */
+	QUERY_PAUSED = 8,   /* due, but its site, its domain or all delivery is paused */
 	QUERY_STATES
 };
 
-/* "ready", "active", "deferred", "bouncing", "damaged", "poison"; "none" outside the range. */
+/* What a recipient waits for; numbers travel in messages: append only. */
+enum query_wait {
+	QUERY_WAIT_NONE = 0,     /* nothing: it is being sent, or not looked at */
+	QUERY_WAIT_TIME = 1,     /* its next attempt */
+	QUERY_WAIT_TURN = 2,     /* others before it, or a connection */
+	QUERY_WAIT_DOWN = 3,     /* its site is down */
+	QUERY_WAIT_PAUSE = 4,    /* a pause */
+	QUERY_WAIT_RELEASE = 5,  /* held, damaged, poison: a person */
+	QUERY_WAIT_DNS = 6,      /* an answer from dnscache */
+	QUERY_WAIT_LIMIT = 7,    /* connections, a rate, a window: a limit of the configuration */
+	QUERY_WAIT_NOTICE = 8,   /* the notice to its sender */
+	QUERY_WAIT_INTERNAL = 9, /* the index, keeper, a file: over in a moment */
+	QUERY_WAITS
+};
+
+/* "time", "turn", "down", "pause", "release", "dns", "limit", "notice", "internal"; "none". */
+const char *query_wait_name(unsigned wait);
+
+/* "ready", "active", "deferred", "bouncing", "damaged", "poison", "held", "paused"; else "none". */
 const char *query_state_name(unsigned state);
 /* The other way round; -EINVAL for another word. */
 int query_state_parse(const char *word);
@@ -63,10 +89,12 @@ int query_state_parse(const char *word);
 struct query_filter {
 	bool all;
 	struct msg_bytes sender, recipient, domain, site;
-	uint64_t older_ms;   /* arrived at least this long ago */
-	uint64_t larger;     /* at least this many bytes */
-	uint8_t state;       /* enum query_state */
-	const uint64_t *ids; /* when encoding: the caller's; decoded: see query_filter_get() */
+	struct msg_bytes class;  /* the name of its class */
+	struct msg_bytes reason; /* the last reply or trouble, as shown */
+	uint64_t older_ms;       /* arrived at least this long ago */
+	uint64_t larger;         /* at least this many bytes */
+	uint8_t state;           /* enum query_state */
+	const uint64_t *ids;     /* when encoding: the caller's; decoded: see query_filter_get() */
 	size_t nids;
 };
 
@@ -97,6 +125,8 @@ struct query_rcpt {
 	uint64_t next_ms;        /* wall clock of the next attempt; 0: now, or none */
 	struct msg_bytes site;   /* "" while it isn't known */
 	struct msg_bytes reason; /* the last reply or trouble; "" without any */
+	uint8_t wait;            /* enum query_wait; only in an answer to QUERY_WHY */
+	struct msg_bytes wait_text;
 };
 
 /*
@@ -108,6 +138,7 @@ struct query_row {
 	uint64_t arrival_ms;
 	uint64_t size;
 	struct msg_bytes sender;
+	struct msg_bytes class; /* the name of its class */
 	bool more;
 	struct msg_bytes rcpts; /* for query_next_rcpt() */
 };
@@ -140,6 +171,33 @@ int query_next_rcpt(struct msg_bytes rcpts, size_t *pos, struct query_rcpt *rcpt
 
 int query_totals_put(const struct query_totals *totals, unsigned char *out, size_t size);
 int query_totals_get(struct msg_bytes in, struct query_totals *totals);
+
+/* -- pauses ------------------------------------------------------------------------------- */
+
+/* What is paused; numbers travel in messages and are on disk: append only. */
+enum query_pause {
+	QUERY_PAUSE_SITE = 1,
+	QUERY_PAUSE_DOMAIN = 2, /* a recipient domain */
+	QUERY_PAUSE_IN = 3,     /* the intake: smtpd answers 452 */
+	QUERY_PAUSE_OUT = 4,    /* all delivery, local too; our own notices to the queue are not */
+	QUERY_PAUSES
+};
+
+#define QUERY_PAUSE_NAME_MAX 400 /* bytes of the name of a site or domain */
+
+struct query_pause_row {
+	uint8_t kind;          /* enum query_pause */
+	struct msg_bytes name; /* of a site or domain; else "" */
+	uint64_t since_ms;     /* wall clock */
+	uint64_t until_ms;     /* 0: until resumed */
+};
+
+/* "site", "domain", "in", "out". */
+const char *query_pause_name(unsigned kind);
+
+/* Appends one; -EMSGSIZE leaves out as it was. */
+int query_pause_put(struct wire_out *out, const struct query_pause_row *pause);
+int query_next_pause(struct msg_bytes rows, size_t *pos, struct query_pause_row *pause);
 
 /* -- rows of sites ------------------------------------------------------------------------- */
 

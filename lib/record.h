@@ -39,8 +39,11 @@
 
 /* shared: many gathered records; single: one large message that streams in */
 enum segment_kind { SEGMENT_SHARED = 0, SEGMENT_SINGLE = 1 };
-/* none; low: 452 to whom isn't local; full: 452 to all */
-enum pressure { PRESSURE_NONE = 0, PRESSURE_LOW = 1, PRESSURE_FULL = 2 };
+/*
+ * Of the spool: none; low: 452 to whom isn't local; full: 452 to all. Paused: 452 by word of the
+ * administrator, to all but our own notices.
+ */
+enum pressure { PRESSURE_NONE = 0, PRESSURE_LOW = 1, PRESSURE_FULL = 2, PRESSURE_PAUSED = 3 };
 
 /* The place of a record, and what a reader must know of the segment beforehand. */
 struct record_place {

@@ -283,7 +283,7 @@ static void put_rcpt(struct rcpt *rcpt)
 		return;
 	}
 	rcpt->rowed = true;
-	put_due(rcpt, stage_aside(rcpt->stage) ? NULL : rcpt->dest);
+	put_due(rcpt, rcpt_set_aside(rcpt) ? NULL : rcpt->dest);
 	rcpt_row(rcpt, &row);
 	int len = keys_put_rcpt_row(&row, buf);
 	if (len < 0)

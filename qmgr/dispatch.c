@@ -357,9 +357,7 @@ void job_leave(struct job *job, unsigned i)
 /* give_back - not tried: it keeps its turn */
 void dispatch_give_back(struct rcpt *rcpt)
 {
-	if (rcpt->doomed)
-		settle_deleted(rcpt);
-	else if (dest_parked(rcpt->dest) || !rcpt->windowed)
+	if (rcpt->order || dest_parked(rcpt->dest) || !rcpt->windowed)
 		schedule_place(rcpt);
 	else
 		dest_push_front(rcpt->dest, rcpt);

@@ -167,6 +167,7 @@ int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX
 	wire_put_u8(&w, row->was);
 	wire_put_u8(&w, row->depth);
 	wire_put_u8(&w, row->notify);
+	wire_put_u8(&w, row->order);
 	wire_put_u16(&w, row->attempts);
 	wire_put_u16(&w, row->code);
 	wire_put_u32(&w, row->parent);
@@ -193,6 +194,7 @@ int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row)
 	row->was = wire_get_u8(&in);
 	row->depth = wire_get_u8(&in);
 	row->notify = wire_get_u8(&in);
+	row->order = wire_get_u8(&in);
 	row->attempts = wire_get_u16(&in);
 	row->code = wire_get_u16(&in);
 	row->parent = wire_get_u32(&in);
@@ -203,7 +205,8 @@ int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row)
 	row->orcpt = get_text(&in);
 	row->host = get_text(&in);
 	row->text = get_text(&in);
-	if (row->stage >= STAGES || row->was >= STAGES || row->dest.len > KEYS_DEST_MAX)
+	if (row->stage >= STAGES || row->was >= STAGES || row->order > ORDER_BOUNCE ||
+	    row->dest.len > KEYS_DEST_MAX)
 		wire_in_fail(&in);
 	return wire_in_end(&in);
 }

@@ -8,7 +8,7 @@
  *   rcpt   id, number                  -> struct row_rcpt
  *   due    dest NUL due id number      -> nothing: the schedule, by destination, oldest first
  *   seg    name                        -> struct row_seg
- *   meta   a word                      -> u64
+ *   meta   a word                      -> what KEYS_META_... says
  *
  * A row stays under KEYS_ROW_MAX bytes: what peers said is cut to fit.
  */
@@ -20,11 +20,12 @@
 
 #include "lib/msg.h"
 
-#define KEYS_ROW_MAX  1024 /* bytes of a row */
-#define KEYS_DEST_MAX 400  /* bytes of a destination's name; LMDB allows keys of 511 */
-#define KEYS_DUE_TAIL 21   /* NUL, due, id, number */
-#define KEYS_DUE_MAX  (KEYS_DEST_MAX + KEYS_DUE_TAIL)
-#define KEYS_META_IDS "ids" /* no name or ID up to this one may be given out again */
+#define KEYS_ROW_MAX    1024 /* bytes of a row */
+#define KEYS_DEST_MAX   400  /* bytes of a destination's name; LMDB allows keys of 511 */
+#define KEYS_DUE_TAIL   21   /* NUL, due, id, number */
+#define KEYS_DUE_MAX    (KEYS_DEST_MAX + KEYS_DUE_TAIL)
+#define KEYS_META_IDS   "ids"   /* no name or ID up to this one may be given out again */
+#define KEYS_META_PAUSE "pause" /* then kind u8, name: since u64, until u64 (0: for good) */
 
 /* What becomes of a recipient: kept in its row. Numbers are on disk: append only. */
 enum rcpt_stage {
@@ -42,6 +43,14 @@ static inline bool stage_aside(uint8_t stage)
 	return stage == STAGE_DAMAGED || stage == STAGE_POISON;
 }
 
+/* What a tool ordered for a recipient: kept in its row. Numbers are on disk: append only. */
+enum rcpt_order {
+	ORDER_NONE = 0,
+	ORDER_HOLD = 1,   /* set aside until it is released: no due key */
+	ORDER_DELETE = 2, /* ends without a word as soon as no worker has it */
+	ORDER_BOUNCE = 3, /* fails as soon as no worker has it */
+};
+
 struct row_msg {
 	uint64_t segment, offset;
 	uint64_t body_at, body_len, plain_len, arrival_ms;
@@ -54,6 +63,7 @@ struct row_msg {
 struct row_rcpt {
 	uint8_t stage, depth, notify;
 	uint8_t was; /* POISON: the stage it had */
+	uint8_t order; /* enum rcpt_order */
 	uint16_t attempts, code;
 	uint32_t parent; /* UINT32_MAX: from the envelope */
 	uint64_t due_ms; /* wall clock */

@@ -54,7 +54,7 @@ static void next_in_line(struct mailbox *box)
 		struct rcpt *rcpt = box->line;
 		DL_DELETE(box->line, rcpt);
 		rcpt_enter(rcpt, RCPT_NEW);
-		bool gone = rcpt->doomed || dest_parked(rcpt->dest);
+		bool gone = rcpt->order || dest_parked(rcpt->dest);
 		dispatch_give_back(rcpt);
 		if (!gone)
 			return;

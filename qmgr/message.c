@@ -187,6 +187,12 @@ struct rcpt *rcpt_new(struct message *msg, uint32_t number, struct msg_bytes add
 	return rcpt;
 }
 
+/* rcpt_set_aside - no time will make it due */
+bool rcpt_set_aside(const struct rcpt *rcpt)
+{
+	return stage_aside(rcpt->stage) || rcpt->order == ORDER_HOLD;
+}
+
 /* rcpt_load - of its row; it lived all the time */
 struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rcpt *row)
 {
@@ -197,6 +203,7 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	rcpt->was = row->was;
 	rcpt->depth = row->depth;
 	rcpt->notify = row->notify;
+	rcpt->order = row->order;
 	rcpt->attempts = row->attempts;
 	rcpt->parent = row->parent;
 	rcpt->due_ms = row->due_ms;
@@ -204,7 +211,7 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	rcpt->rowed = true;
 	if (row->status.len || row->text.len)
 		rcpt_set_trouble(rcpt, row->code, row->status, row->host, row->text);
-	if (!stage_aside(row->stage)) {
+	if (!rcpt_set_aside(rcpt)) {
 		rcpt->row_dest = dest_get(row->dest.data, row->dest.len);
 		rcpt->row_dest->refs++;
 		rcpt->row_due = row->due_ms;
@@ -261,6 +268,7 @@ void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 	    .was = rcpt->was,
 	    .depth = rcpt->depth,
 	    .notify = rcpt->notify,
+	    .order = rcpt->order,
 	    .attempts = rcpt->attempts,
 	    .parent = rcpt->parent,
 	    .due_ms = rcpt->due_ms,

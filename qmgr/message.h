@@ -69,9 +69,9 @@ struct rcpt {
 	uint8_t state, stage, write;
 	uint8_t depth, notify;
 	uint8_t was;   /* STAGE_POISON: the stage it had */
+	uint8_t order; /* enum rcpt_order */
 	bool windowed; /* has a place in the active window */
 	bool rowed;    /* the index has or gets a row of it */
-	bool doomed;   /* deleted by a tool while it was flying */
 	uint16_t address_len;
 	char address[];
 };
@@ -120,6 +120,9 @@ unsigned rcpt_count(void);
 
 /* A new recipient of the message, which counts as living. NULL when out of memory. */
 struct rcpt *rcpt_new(struct message *msg, uint32_t number, struct msg_bytes address);
+
+/* Whether it waits for a person: held, or its record can't be sent. It has no due key then. */
+bool rcpt_set_aside(const struct rcpt *rcpt);
 
 /* A recipient of the index; row->dest is looked up. NULL when out of memory. */
 struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rcpt *row);

@@ -172,7 +172,8 @@ static void open_row(struct query *q, const struct row *row)
 	const struct query_row head = {.id = row->id,
 	    .arrival_ms = row->msg.arrival_ms,
 	    .size = row->msg.plain_len,
-	    .sender = row->msg.sender};
+	    .sender = row->msg.sender,
+	    .class = msg_str("normal")};
 	if (query_row_begin(&q->out, &head)) {
 		send_rows(q, false);
 		query_row_begin(&q->out, &head);

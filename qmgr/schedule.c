@@ -116,9 +116,10 @@ static void wait_in_index(struct rcpt *rcpt)
 		batch_segment(rcpt->msg->segment); /* it gets rows when it is old enough */
 		return;
 	}
-	bool known = rcpt->rowed && rcpt->write == WRITE_CLEAN &&
-		     (stage_aside(rcpt->stage) ||
-			 (rcpt->row_dest == rcpt->dest && rcpt->row_due == rcpt->due_ms));
+	bool known =
+	    rcpt->rowed && rcpt->write == WRITE_CLEAN &&
+	    (rcpt_set_aside(rcpt) ? !rcpt->row_dest
+				  : rcpt->row_dest == rcpt->dest && rcpt->row_due == rcpt->due_ms);
 	if (known)
 		schedule_forget(rcpt);
 	else
@@ -145,7 +146,9 @@ void schedule_place(struct rcpt *rcpt)
 	struct dest *dest = rcpt->dest;
 	if (claims_any() && claims_take(rcpt))
 		return;
-	if (stage_aside(rcpt->stage) || rcpt->due_ms > now_ms() || dest_parked(dest)) {
+	if (rcpt->order > ORDER_HOLD && settle_ordered(rcpt))
+		return;
+	if (rcpt_set_aside(rcpt) || rcpt->due_ms > now_ms() || dest_parked(dest)) {
 		wait_in_index(rcpt);
 		return;
 	}

@@ -183,10 +183,8 @@ void settle_result(struct rcpt *rcpt, const struct job_result *result, const str
 		schedule_place(rcpt);
 		return;
 	}
-	if (rcpt->doomed && result->outcome != OUT_SENT) {
-		settle_deleted(rcpt);
+	if (result->outcome != OUT_SENT && settle_ordered(rcpt))
 		return;
-	}
 	switch (result->outcome) {
 	case OUT_SENT:
 		log_end(rcpt, rcpt->stage == STAGE_MAIL ? "sent" : "notified", result, via);
@@ -249,6 +247,31 @@ void settle_expanded(struct rcpt *rcpt)
 void settle_ended(struct rcpt *rcpt)
 {
 	end(rcpt);
+}
+
+/* settle_returned - by a tool. RFC 3463: X.0.0 other undefined status */
+void settle_returned(struct rcpt *rcpt)
+{
+	const struct via via = {.kind = JOB_MAIL};
+	rcpt_set_trouble(rcpt, 554, msg_str("5.0.0"), msg_str(""), msg_str(SETTLE_RETURNED));
+	report(rcpt, STAGE_FAILED, &via);
+}
+
+/* settle_ordered - now that no worker has it */
+bool settle_ordered(struct rcpt *rcpt)
+{
+	if (rcpt->order == ORDER_DELETE) {
+		settle_deleted(rcpt);
+		return true;
+	}
+	if (rcpt->order != ORDER_BOUNCE)
+		return false;
+	rcpt->order = ORDER_NONE;
+	batch_rcpt(rcpt);
+	if (rcpt->stage == STAGE_FAILED || rcpt->stage == STAGE_EXPIRED)
+		return false; /* its sender is being told already */
+	settle_returned(rcpt);
+	return true;
 }
 
 /* settle_deleted - by a tool */

@@ -6,12 +6,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/job.h"
 
 /* A notice gathers failures of its message for so long. */
 #define SETTLE_GATHER_MS 2000
+/* What a sender is told whose mail a tool returns. */
+#define SETTLE_RETURNED "returned to its sender by the administrator of this system"
 
 struct rcpt;
 
@@ -40,6 +43,13 @@ void settle_discarded(struct rcpt *rcpt);
 void settle_expanded(struct rcpt *rcpt);
 /* The done list of an earlier run says that all of its message has ended. */
 void settle_ended(struct rcpt *rcpt);
+/*
+ * Carries out what a tool ordered while a worker had it: true when that was its end here. A hold is
+ * none: schedule_place() sees to it.
+ */
+bool settle_ordered(struct rcpt *rcpt);
+/* Returned to its sender by a tool: a failure whatever soft_bounce says. */
+void settle_returned(struct rcpt *rcpt);
 /* Taken away by a tool. */
 void settle_deleted(struct rcpt *rcpt);
 /* Its record can't be sent: kept for a person. */

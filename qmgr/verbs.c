@@ -38,6 +38,8 @@ static enum query_state state_of(const struct row *row, const struct rcpt *rcpt,
 		return QUERY_POISON;
 	if (rcpt && (rcpt->state == RCPT_FLYING || rcpt->state == RCPT_CLAIMED))
 		return QUERY_ACTIVE;
+	if ((rcpt ? rcpt->order : row->rcpt.order) == ORDER_HOLD)
+		return QUERY_HELD;
 	if (stage != STAGE_MAIL)
 		return QUERY_BOUNCING;
 	return due > now_ms() || parked ? QUERY_DEFERRED : QUERY_READY;
@@ -47,7 +49,7 @@ static enum query_state state_of(const struct row *row, const struct rcpt *rcpt,
 bool verbs_view(const struct row *row, struct query_rcpt *out)
 {
 	const struct rcpt *rcpt = in_memory(row);
-	if (rcpt && (rcpt->state == RCPT_DONE || rcpt->doomed))
+	if (rcpt && (rcpt->state == RCPT_DONE || rcpt->order > ORDER_HOLD))
 		return false;
 	const struct dest *dest =
 	    rcpt ? rcpt->dest : dest_find(row->rcpt.dest.data, row->rcpt.dest.len);
@@ -94,7 +96,8 @@ static void delete_one(struct rcpt *rcpt)
 	switch (rcpt->state) {
 	case RCPT_FLYING:
 	case RCPT_CLAIMED:
-		rcpt->doomed = true;
+		rcpt->order = ORDER_DELETE;
+		batch_rcpt(rcpt);
 		return;
 	case RCPT_EXPANDING:
 		expand_forget(rcpt);

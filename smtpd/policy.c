@@ -71,6 +71,12 @@ struct verdict policy_mail(const struct conf *conf, const struct peer *peer, uin
 		return verdict_reply(530, "5.7.0", "Authentication required");
 	if (size > conf->message_size && peer->kind != PEER_NOTICE)
 		return verdict_reply(552, "5.3.4", "Message too big for this system");
+	if (pressure == PRESSURE_PAUSED) {
+		if (peer->kind == PEER_NOTICE)
+			return fine;
+		return verdict_reply(
+		    452, "4.3.2", "This system takes no mail for now, try again later");
+	}
 	if (pressure == PRESSURE_FULL || (pressure == PRESSURE_LOW && peer->kind == PEER_NET))
 		return verdict_reply(452, "4.3.1", "Insufficient system storage, try again later");
 	if (pressure != PRESSURE_NONE && size > free_bytes)

@@ -272,7 +272,7 @@ void segments_taken(struct chan *chan, union msg_any *msg, void *arg)
 void segments_pressed(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan, (void)arg;
-	if (msg->qmgr_pressure.level > PRESSURE_FULL)
+	if (msg->qmgr_pressure.level > PRESSURE_PAUSED)
 		return;
 	segs.pressure = (enum pressure)msg->qmgr_pressure.level;
 	segs.free_bytes = msg->qmgr_pressure.free_bytes;

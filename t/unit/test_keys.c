@@ -101,6 +101,7 @@ static void test_rcpt_row_is_bounded(void **state)
 	struct row_rcpt out, in = {.stage = STAGE_EXPIRED,
 				 .depth = 3,
 				 .notify = 4,
+				 .order = ORDER_HOLD,
 				 .attempts = 5,
 				 .code = 450,
 				 .parent = 7,
@@ -114,7 +115,8 @@ static void test_rcpt_row_is_bounded(void **state)
 	int len = keys_put_rcpt_row(&in, buf);
 	assert_in_range(len, 1, KEYS_ROW_MAX);
 	assert_int_equal(keys_get_rcpt_row(buf, (size_t)len, &out), 0);
-	assert_true(out.stage == STAGE_EXPIRED && out.depth == 3 && out.notify == 4);
+	assert_true(out.stage == STAGE_EXPIRED && out.depth == 3 && out.notify == 4 &&
+		    out.order == ORDER_HOLD);
 	assert_true(out.attempts == 5 && out.code == 450 && out.parent == 7 && out.due_ms == 8);
 	assert_int_equal(out.address.len, 256);
 	assert_int_equal(out.dest.len, 400);
