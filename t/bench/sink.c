@@ -3,7 +3,8 @@
  * sink - a next hop for load: takes mail, and appends "ID BYTES" (the X-Id header, the length as it
  * stood on the wire) to a file before it says 250. Knobs: -d ms before the reply to the final dot,
  * -r and -b so many of 1000 messages refused with 451 or 550 there, -x so many of 1000 connections
- * closed at the final dot. On SIGTERM it prints the sum and leaves.
+ * closed at the final dot. -A listens on every address of the loopback interface, not 127.0.0.1
+ * alone: many next hops in one. On SIGTERM it prints the sum and leaves.
  *
  * One thread, one epoll set. Commands are taken out of the read buffer line by line; in a body only
  * the end mark is looked for, and the head is kept for its id. A delayed reply stops the session's
@@ -39,6 +40,7 @@ struct session {
 
 static struct {
 	int port, delay, temp, perm, cut;
+	bool all;
 	FILE *book;
 } opt;
 
@@ -273,7 +275,7 @@ static void loop(int listener)
 
 int main(int argc, char **argv)
 {
-	for (int c; (c = getopt(argc, argv, "p:o:d:r:b:x:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "p:o:d:r:b:x:A")) != -1;) {
 		switch (c) {
 		case 'p':
 			opt.port = atoi(optarg);
@@ -293,9 +295,13 @@ int main(int argc, char **argv)
 		case 'x':
 			opt.cut = atoi(optarg);
 			break;
+		case 'A':
+			opt.all = true;
+			break;
 		default:
 			fprintf(stderr,
-			    "sink -p PORT [-o book] [-d ms] [-r n/1000] [-b n/1000] [-x n/1000]\n");
+			    "sink -p PORT [-A] [-o book] [-d ms] [-r n/1000] [-b n/1000] "
+			    "[-x n/1000]\n");
 			return 2;
 		}
 	}
@@ -305,8 +311,12 @@ int main(int argc, char **argv)
 	signal(SIGINT, on_signal);
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	to.sin_addr.s_addr = htonl(opt.all ? INADDR_ANY : INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (opt.all && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3)) {
+		perror("sink: the loopback interface alone");
+		return 1;
+	}
 	if (bind(fd, (struct sockaddr *)&to, sizeof(to)) || listen(fd, 1024)) {
 		perror("sink");
 		return 1;
