@@ -107,6 +107,9 @@ bool conf_may_relay_to(const struct conf *c, const char *domain);
 /* Is the client in relay_from? AF_UNIX is; IPv4 mapped into IPv6 counts as IPv4. */
 bool conf_may_relay(const struct conf *c, const struct sockaddr *addr);
 
+/* Is the address in one of the networks? IPv4 mapped into IPv6 counts as IPv4. */
+bool conf_in_nets(const struct conf_nets *nets, const struct sockaddr *addr);
+
 /* The source with that title, or NULL ("" has none). */
 const struct conf_source *conf_source(const struct conf *c, const char *title);
 

@@ -110,12 +110,10 @@ static bool in_net(const struct conf_net *net, const uint8_t *bytes)
 	return !bits || (net->bytes[whole] ^ bytes[whole]) >> (8 - bits) == 0;
 }
 
-/* conf_may_relay - is a client in relay_from */
-bool conf_may_relay(const struct conf *c, const struct sockaddr *addr)
+/* conf_in_nets - is an address in one of the networks */
+bool conf_in_nets(const struct conf_nets *nets, const struct sockaddr *addr)
 {
 	uint8_t family, bytes[16] = {0};
-	if (addr->sa_family == AF_UNIX)
-		return true;
 	if (addr->sa_family == AF_INET) {
 		family = AF_INET;
 		memcpy(bytes, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, 4);
@@ -128,10 +126,16 @@ bool conf_may_relay(const struct conf *c, const struct sockaddr *addr)
 	} else {
 		return false;
 	}
-	for (size_t i = 0; i < c->relay_from.n; i++)
-		if (c->relay_from.v[i].family == family && in_net(&c->relay_from.v[i], bytes))
+	for (size_t i = 0; i < nets->n; i++)
+		if (nets->v[i].family == family && in_net(&nets->v[i], bytes))
 			return true;
 	return false;
+}
+
+/* conf_may_relay - is a client in relay_from */
+bool conf_may_relay(const struct conf *c, const struct sockaddr *addr)
+{
+	return addr->sa_family == AF_UNIX || conf_in_nets(&c->relay_from, addr);
 }
 
 /* conf_source - the source of that title */

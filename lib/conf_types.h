@@ -193,6 +193,9 @@ struct conf_resolver {
 	CONF_SECTION_HEAD;
 	struct conf_addrs servers; /* none: those of /etc/resolv.conf */
 	uint64_t cache;            /* bytes */
+	uint64_t lookup_cache;     /* bytes */
+	struct conf_nets trusted;
+	char *hosts; /* path; "": none */
 };
 
 struct conf_deliver {

@@ -23,6 +23,9 @@ static const char *const verdicts[DNS_VERDICTS] = {
     [DNS_TEMPFAIL] = "tempfail",
 };
 
+static const char *const securities[] = {"insecure", "secure", "bogus"};
+static const char *const sources[DNS_SOURCES] = {"server", "cache", "stale", "hosts", "built in"};
+
 static const struct {
 	const char *name;
 	uint16_t type;
@@ -42,6 +45,18 @@ static const struct {
 const char *dns_verdict_name(unsigned verdict)
 {
 	return verdict < DNS_VERDICTS ? verdicts[verdict] : "unknown";
+}
+
+/* dns_security_name - for people */
+const char *dns_security_name(unsigned security)
+{
+	return security <= DNS_BOGUS ? securities[security] : "unknown";
+}
+
+/* dns_source_name - for people */
+const char *dns_source_name(unsigned source)
+{
+	return source < DNS_SOURCES ? sources[source] : "unknown";
 }
 
 /* dns_type_parse - type number of a type's name */
@@ -180,6 +195,7 @@ void dns_host_put(struct wire_out *w, const struct dns_host *host)
 	wire_put_u16(w, host->preference);
 	wire_put_u8(w, (uint8_t)len);
 	wire_put_raw(w, host->name, len);
+	wire_put_bool(w, host->secure);
 	wire_put_u8(w, host->naddrs);
 	for (size_t i = 0; i < host->naddrs; i++) {
 		wire_put_u8(w, host->addrs[i].family);
@@ -214,6 +230,7 @@ bool dns_host_next(struct wire_in *w, struct dns_host *host)
 	host->preference = wire_get_u16(w);
 	if (host_name(w, host) != 0)
 		goto bad;
+	host->secure = wire_get_bool(w);
 	host->naddrs = wire_get_u8(w);
 	if (host->naddrs > DNS_ADDRS_MAX)
 		goto bad;
@@ -290,4 +307,46 @@ bool dns_soon_next(struct wire_in *w, const char **name, size_t *len)
 	*len = wire_get_u8(w);
 	*name = (const char *)wire_get_raw(w, *len);
 	return *name != NULL;
+}
+
+/* dns_server_put - append a resolver to a list */
+void dns_server_put(struct wire_out *w, const struct dns_server *server)
+{
+	size_t len = strnlen(server->name, DNS_SERVER_SIZE - 1);
+
+	wire_put_u8(w, (uint8_t)len);
+	wire_put_raw(w, server->name, len);
+	wire_put_bool(w, server->down);
+	wire_put_bool(w, server->trusted);
+	wire_put_u32(w, server->latency_us);
+	wire_put_u64(w, server->sent);
+	wire_put_u64(w, server->answered);
+	wire_put_u64(w, server->silent);
+	wire_put_u64(w, server->refused);
+}
+
+/* dns_server_next - take the next resolver of a list */
+bool dns_server_next(struct wire_in *w, struct dns_server *server)
+{
+	size_t len;
+	const uint8_t *name;
+
+	memset(server, 0, sizeof(*server));
+	if (wire_left(w) == 0)
+		return false;
+	len = wire_get_u8(w);
+	name = wire_get_raw(w, len);
+	if (name == NULL || len >= DNS_SERVER_SIZE || memchr(name, '\0', len) != NULL) {
+		wire_in_fail(w);
+		return false;
+	}
+	memcpy(server->name, name, len);
+	server->down = wire_get_bool(w);
+	server->trusted = wire_get_bool(w);
+	server->latency_us = wire_get_u32(w);
+	server->sent = wire_get_u64(w);
+	server->answered = wire_get_u64(w);
+	server->silent = wire_get_u64(w);
+	server->refused = wire_get_u64(w);
+	return w->err == 0;
 }

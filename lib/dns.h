@@ -24,11 +24,13 @@
 #define DNS_NAME_SIZE   (DNS_NAME_MAX + 1)
 #define DNS_HOSTS_MAX   20 /* hosts of a site that are kept, the best ones */
 #define DNS_ADDRS_MAX   8  /* addresses kept of one host and family together */
-#define DNS_HOSTS_BYTES (DNS_HOSTS_MAX * (2 + 1 + DNS_NAME_MAX + 1 + DNS_ADDRS_MAX * 17))
+#define DNS_HOSTS_BYTES (DNS_HOSTS_MAX * (2 + 1 + DNS_NAME_MAX + 1 + 1 + DNS_ADDRS_MAX * 17))
 #define DNS_RECORDS_BYTES                                                                     \
 	8192                /* of one question's encoded records; what doesn't fit is cut off \
 			     */
 #define DNS_LITERAL_SIZE 48 /* an address as text, without brackets */
+#define DNS_SERVER_SIZE  64 /* "[2001:db8::1]:53" */
+#define DNS_SOCKET       "dns" /* name of the tools' socket in `runtime` */
 
 /* RR types that may be asked for (RFC 1035 §3.2.2, 3596, 6698). */
 enum dns_type {
@@ -57,6 +59,23 @@ enum dns_verdict {
 	DNS_VERDICTS
 };
 
+/*
+ * What is known of an answer's signatures (RFC 4035 §4.3). The resolver checks them, not we: secure
+ * is what one says (AD) that the configuration trusts. Bogus comes with DNS_TEMPFAIL only: forged
+ * or broken, it is never a reason to bounce. Numbers travel in messages.
+ */
+enum dns_security { DNS_INSECURE = 0, DNS_SECURE = 1, DNS_BOGUS = 2 };
+
+/* How an answer was come by; numbers travel in messages. */
+enum dns_source {
+	DNS_FROM_SERVER = 0,  /* a resolver was asked */
+	DNS_FROM_CACHE = 1,   /* it was known */
+	DNS_FROM_STALE = 2,   /* it ran out, and no resolver answers (RFC 8767) */
+	DNS_FROM_HOSTS = 3,   /* the hosts file says so */
+	DNS_FROM_BUILTIN = 4, /* localhost, invalid, onion, an address */
+	DNS_SOURCES
+};
+
 /* How the hosts of a site are found. */
 enum dns_site_kind {
 	DNS_SITE_MX = 0,   /* by MX, without any by the domain's own addresses (RFC 5321 §5.1) */
@@ -73,6 +92,7 @@ struct dns_addr {
 struct dns_host {
 	uint16_t preference; /* MX preference, lower is better; 0 where there was no MX */
 	uint8_t naddrs;      /* at least 1 in a list from dnscache */
+	bool secure;         /* all its addresses are DNS_SECURE */
 	char name[DNS_NAME_SIZE];
 	struct dns_addr addrs[DNS_ADDRS_MAX];
 };
@@ -87,6 +107,10 @@ struct dns_record {
 
 /* The verdict's name for logs and tools: "ok", "nodomain", "nodata", "nullmx", "tempfail". */
 const char *dns_verdict_name(unsigned verdict);
+
+/* "insecure", "secure", "bogus"; "server", "cache", "stale", "hosts", "built in". */
+const char *dns_security_name(unsigned security);
+const char *dns_source_name(unsigned source);
 
 /* "MX" to DNS_MX in any case; 0 for a type that can't be asked for. And back; NULL if unknown. */
 uint16_t dns_type_parse(const char *name);
@@ -120,8 +144,8 @@ void dns_addr_reverse(const struct dns_addr *addr, char out[DNS_NAME_SIZE]);
  * end whether all was well: wire_in_end() after the last xxx_next(), wire_out_end() after the last
  * put. Each xxx_next() takes one element; false at the end of the list and after an error.
  *
- * The list of hosts: for each, preference (2 octets), name (counted by 1 octet), number of
- * addresses (1 octet), each family (1 octet) and 16 octets.
+ * The list of hosts: for each, preference (2 octets), name (counted by 1 octet), secure (1 octet),
+ * number of addresses (1 octet), each family (1 octet) and 16 octets.
  */
 void dns_host_put(struct wire_out *w, const struct dns_host *host);
 bool dns_host_next(struct wire_in *w, struct dns_host *host);
@@ -140,3 +164,16 @@ bool dns_record_next(struct wire_in *w, uint16_t type, struct dns_record *rec);
  */
 void dns_soon_put(struct wire_out *w, const char *name, size_t len);
 bool dns_soon_next(struct wire_in *w, const char **name, size_t *len);
+
+/* A resolver as dnscache sees it, for `batonctl dns --stats`. */
+struct dns_server {
+	char name[DNS_SERVER_SIZE];
+	bool down, trusted;
+	uint32_t latency_us; /* smoothed; 0: none seen yet */
+	uint64_t sent, answered, silent, refused;
+};
+
+/* The list of resolvers (dns_stats_is.servers): as the members stand, the name counted by 1 octet.
+ */
+void dns_server_put(struct wire_out *w, const struct dns_server *server);
+bool dns_server_next(struct wire_in *w, struct dns_server *server);

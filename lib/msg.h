@@ -71,6 +71,8 @@ union msg_any {
 enum listen_kind { LISTEN_SMTP = 0, LISTEN_SUBMIT = 1, LISTEN_TOOL = 2, LISTEN_METRICS = 3 };
 /* kinds of sockets that LINK carries: a channel of messages, or a stream that speaks SMTP */
 enum link_kind { LINK_CHANNEL = 0, LINK_SMTP = 1 };
+/* files that a role without paths is given: the host's own names; its memory of the last run */
+enum file_kind { FILE_HOSTS = 0, FILE_SAVED = 1 };
 /* verdicts of keeper_recipient_is and keeper_expand_is */
 enum keeper_verdict {
 	KEEPER_MAILBOX = 0,

@@ -42,7 +42,8 @@ static const char full[] =
     "source \"src\" { address = { \"192.0.2.1\", \"::2\" } hello = \"he.example\" }\n"
     "class \"bulk\" { sender = \"*@n.o\" header = { \"List-Id\" } weight = 1 lifetime = 2d }\n"
     "retry { first = 2m factor = 1.25 max = 1h lifetime = 1d warn = 0 }\n"
-    "resolver { servers = { \"127.0.0.1:54\", \"[::1]\" } cache = 1M }\n"
+    "resolver { servers = { \"127.0.0.1:54\", \"[::1]\" } cache = 1M\n"
+    " lookup_cache = 2M trusted = \"10.0.0.0/8\" hosts = \"/h\" }\n"
     "deliver { port = 26 ipv6 = no }\nmetrics { address = \"127.0.0.1\" }\n";
 
 /* value - an option as text */

@@ -96,6 +96,7 @@ static void test_hosts(void **state)
 	static const struct dns_host hosts[] = {
 	    {.preference = 10,
 		.name = "mx1.example",
+		.secure = true,
 		.naddrs = 2,
 		.addrs = {{6, {0x20, 1, 13, 184}}, {4, {192, 0, 2, 1}}}},
 	    {.preference = 65535, .name = "192.0.2.7", .naddrs = 1, .addrs = {{4, {192, 0, 2, 7}}}},
@@ -117,6 +118,7 @@ static void test_hosts(void **state)
 		assert_int_equal(host.preference, hosts[i].preference);
 		assert_string_equal(host.name, hosts[i].name);
 		assert_int_equal(host.naddrs, hosts[i].naddrs);
+		assert_int_equal(host.secure, hosts[i].secure);
 		assert_memory_equal(
 		    host.addrs, hosts[i].addrs, host.naddrs * sizeof(struct dns_addr));
 	}
@@ -131,14 +133,14 @@ static void test_hosts(void **state)
 		while (dns_host_next(&in, &host))
 			n++;
 		assert_true(n < 3);
-		assert_true(wire_in_end(&in) != 0 || len == 49 || len == 49 + 30);
+		assert_true(wire_in_end(&in) != 0 || len == 50 || len == 50 + 31);
 	}
 	/* wrong family, too many addresses, no name */
-	buf[15] = 5;
+	buf[16] = 5;
 	wire_in_init(&in, buf, out.len);
 	assert_false(dns_host_next(&in, &host));
 	assert_int_equal(wire_in_end(&in), -74);
-	buf[14] = DNS_ADDRS_MAX + 1;
+	buf[15] = DNS_ADDRS_MAX + 1;
 	wire_in_init(&in, buf, out.len);
 	assert_false(dns_host_next(&in, &host));
 	wire_in_init(&in, "\0\1\1/\0", 5);
