@@ -113,20 +113,45 @@ int verb_delete(const struct conf *conf, int argc, char **argv)
 	return change(conf, QUERY_DELETE, &filter, &options);
 }
 
-/* print_site - one line of text */
+/* print_when - what, and the time of day; nothing for 0 */
+static void print_when(const char *what, uint64_t ms)
+{
+	time_t t = (time_t)(ms / 1000);
+	struct tm tm;
+	char when[32];
+
+	if (!ms)
+		return;
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
+	printf("  %s %s", what, when);
+}
+
+/* rate_text - "20/s" as the configuration has it, "none" */
+static const char *rate_text(const struct query_site *s, char *buf, size_t size)
+{
+	const char *unit = s->rate_period == 1000      ? "s"
+			   : s->rate_period == 60000   ? "m"
+			   : s->rate_period == 3600000 ? "h"
+						       : "d";
+
+	if (!s->rate_count)
+		return "none";
+	snprintf(buf, size, "%u/%s", s->rate_count, unit);
+	return buf;
+}
+
+/* print_site - one line of text: open/limit/configured connections */
 static void print_site(const struct query_site *s)
 {
-	printf("%-32.*s %-8s %4u/%-4u active %-6u ready %u%s", (int)s->name.len, s->name.data,
-	    query_site_state_name(s->state), s->connections, s->limit, s->active, s->ready,
-	    s->backlog ? "+" : "");
-	if (s->probe_ms > 0) {
-		time_t t = (time_t)(s->probe_ms / 1000);
-		struct tm tm;
-		char when[16];
+	char rate[32];
 
-		strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&t, &tm));
-		printf("  next try %s", when);
-	}
+	printf("%-32.*s %-8s %u/%u/%u  rate %s  queued %" PRIu64 "  active %u  ready %u",
+	    (int)s->name.len, s->name.data, query_site_state_name(s->state), s->connections,
+	    s->limit, s->configured, rate_text(s, rate, sizeof(rate)), s->queued, s->active,
+	    s->ready);
+	print_when("oldest", s->oldest_ms);
+	print_when("next try", s->probe_ms);
+	print_when("trouble", s->trouble_ms);
 	if (s->trouble.len > 0)
 		printf("  %.*s", (int)s->trouble.len, s->trouble.data);
 	putchar('\n');
@@ -135,12 +160,17 @@ static void print_site(const struct query_site *s)
 /* print_site_json - one object a line */
 static void print_site_json(const struct query_site *s)
 {
+	char rate[32];
+
 	fputs("{\"site\":", stdout);
 	json_write(stdout, s->name.data, s->name.len);
-	printf(",\"state\":\"%s\",\"connections\":%u,\"limit\":%u,\"active\":%u,\"ready\":%u,"
-	       "\"backlog\":%s,\"probe\":%" PRIu64 ",\"trouble\":",
-	    query_site_state_name(s->state), s->connections, s->limit, s->active, s->ready,
-	    s->backlog ? "true" : "false", s->probe_ms / 1000);
+	printf(",\"state\":\"%s\",\"connections\":%u,\"limit\":%u,\"configured\":%u,"
+	       "\"rate\":\"%s\",\"queued\":%" PRIu64 ",\"active\":%u,\"ready\":%u,"
+	       "\"oldest\":%" PRIu64 ",\"probe\":%" PRIu64 ",\"trouble_at\":%" PRIu64
+	       ",\"trouble\":",
+	    query_site_state_name(s->state), s->connections, s->limit, s->configured,
+	    rate_text(s, rate, sizeof(rate)), s->queued, s->active, s->ready, s->oldest_ms / 1000,
+	    s->probe_ms / 1000, s->trouble_ms / 1000);
 	json_write(stdout, s->trouble.data, s->trouble.len);
 	puts("}");
 }

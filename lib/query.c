@@ -413,10 +413,15 @@ int query_site_put(struct wire_out *out, const struct query_site *site)
 	wire_put_u8(out, site->state);
 	wire_put_u32(out, site->connections);
 	wire_put_u32(out, site->limit);
+	wire_put_u32(out, site->configured);
+	wire_put_u32(out, site->rate_count);
+	wire_put_u32(out, site->rate_period);
 	wire_put_u32(out, site->active);
 	wire_put_u32(out, site->ready);
-	wire_put_bool(out, site->backlog);
+	wire_put_u64(out, site->queued);
+	wire_put_u64(out, site->oldest_ms);
 	wire_put_u64(out, site->probe_ms);
+	wire_put_u64(out, site->trouble_ms);
 	wire_put_bytes(out, site->trouble.data, site->trouble.len);
 	return undo(out, at);
 }
@@ -431,10 +436,15 @@ int query_next_site(struct msg_bytes rows, size_t *pos, struct query_site *site)
 	site->state = wire_get_u8(&in);
 	site->connections = wire_get_u32(&in);
 	site->limit = wire_get_u32(&in);
+	site->configured = wire_get_u32(&in);
+	site->rate_count = wire_get_u32(&in);
+	site->rate_period = wire_get_u32(&in);
 	site->active = wire_get_u32(&in);
 	site->ready = wire_get_u32(&in);
-	site->backlog = wire_get_bool(&in);
+	site->queued = wire_get_u64(&in);
+	site->oldest_ms = wire_get_u64(&in);
 	site->probe_ms = wire_get_u64(&in);
+	site->trouble_ms = wire_get_u64(&in);
 	site->trouble = get_bytes(&in);
 	*pos = rows.len - wire_left(&in);
 	return in.err ? in.err : 1;

@@ -205,13 +205,18 @@ enum query_site_state { QUERY_SITE_UP = 0, QUERY_SITE_DOWN = 1, QUERY_SITE_PROBI
 
 struct query_site {
 	struct msg_bytes name;
-	uint8_t state;               /* enum query_site_state */
-	uint32_t connections, limit; /* open now, at most */
-	uint32_t active;             /* recipients at a worker */
-	uint32_t ready;              /* recipients that wait for their turn, in memory */
-	bool backlog;                /* more wait in the index */
-	uint64_t probe_ms;           /* wall clock of the next try when down; else 0 */
-	struct msg_bytes trouble;    /* the last one; "" without any */
+	uint8_t state;                    /* enum query_site_state */
+	uint32_t connections;             /* open now */
+	uint32_t limit;                   /* as many may be now: it adapts */
+	uint32_t configured;              /* as many at most */
+	uint32_t rate_count, rate_period; /* so many messages in so many ms; 0: no limit */
+	uint32_t active;                  /* recipients at a worker */
+	uint32_t ready;                   /* recipients that wait for their turn, in memory */
+	uint64_t queued;                  /* recipients in all, in memory and in the index */
+	uint64_t oldest_ms;               /* arrival of the oldest of them; 0: none */
+	uint64_t probe_ms;                /* wall clock of the next try when down; else 0 */
+	uint64_t trouble_ms;              /* wall clock of the last trouble; 0: none */
+	struct msg_bytes trouble;         /* its words; "" without any */
 };
 
 /* "up", "down", "probing". */

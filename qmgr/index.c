@@ -40,6 +40,7 @@ static const char *const table_names[TABLES] = {
     [TABLE_DUE] = "due",
     [TABLE_SEG] = "seg",
     [TABLE_META] = "meta",
+    [TABLE_SITE] = "site",
 };
 
 /* from_mdb - LMDB's codes as ours */

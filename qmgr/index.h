@@ -23,7 +23,7 @@
 #define INDEX_AHEAD    (8u << 20) /* the file is grown by so much before it is needed */
 #define INDEX_RESERVE  (32u << 20)
 
-enum index_table { TABLE_MSG, TABLE_RCPT, TABLE_DUE, TABLE_SEG, TABLE_META, TABLES };
+enum index_table { TABLE_MSG, TABLE_RCPT, TABLE_DUE, TABLE_SEG, TABLE_META, TABLE_SITE, TABLES };
 
 /*
  * Opens folder `dir` (made if it isn't there) with a map of map_size bytes. *fresh says that there

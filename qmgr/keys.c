@@ -242,3 +242,85 @@ int keys_get_seg_row(const void *data, size_t len, struct row_seg *row)
 	row->live_bytes = wire_get_u64(&in);
 	return wire_in_end(&in);
 }
+
+/* Types of a site's fields; they are on disk: append only. From SITE_TEXTS on they are texts. */
+enum {
+	SITE_USED = 1,
+	SITE_LIMIT = 2,
+	SITE_CEILING = 3,
+	SITE_HOLD = 4,
+	SITE_TRY = 5,
+	SITE_RECIPIENTS = 6,
+	SITE_DOWN_SINCE = 7,
+	SITE_INTERVAL = 8,
+	SITE_PROBE = 9,
+	SITE_TROUBLE_AT = 10,
+	SITE_TEXTS = 128,
+	SITE_TROUBLE = 128,
+};
+
+static const struct {
+	uint8_t type;
+	size_t offset;
+} site_numbers[] = {
+    {SITE_USED, offsetof(struct row_site, used_ms)},
+    {SITE_LIMIT, offsetof(struct row_site, limit)},
+    {SITE_CEILING, offsetof(struct row_site, ceiling)},
+    {SITE_HOLD, offsetof(struct row_site, hold_ms)},
+    {SITE_TRY, offsetof(struct row_site, try_ms)},
+    {SITE_RECIPIENTS, offsetof(struct row_site, recipients)},
+    {SITE_DOWN_SINCE, offsetof(struct row_site, down_ms)},
+    {SITE_INTERVAL, offsetof(struct row_site, interval_ms)},
+    {SITE_PROBE, offsetof(struct row_site, probe_ms)},
+    {SITE_TROUBLE_AT, offsetof(struct row_site, trouble_ms)},
+};
+
+#define SITE_NUMBERS (sizeof(site_numbers) / sizeof(site_numbers[0]))
+
+/* keys_put_site_row - encode what was learned of a site */
+int keys_put_site_row(const struct row_site *row, unsigned char buf[KEYS_ROW_MAX])
+{
+	struct wire_out w;
+	start_row(&w, buf);
+	for (size_t i = 0; i < SITE_NUMBERS; i++) {
+		uint64_t n;
+		memcpy(&n, (const char *)row + site_numbers[i].offset, sizeof(n));
+		if (!n)
+			continue;
+		wire_put_u8(&w, site_numbers[i].type);
+		wire_put_u64(&w, n);
+	}
+	if (row->trouble.len) {
+		wire_put_u8(&w, SITE_TROUBLE);
+		put_text(&w, row->trouble, 500);
+	}
+	return end_row(&w);
+}
+
+/* get_site_number - one field into its member; of an unknown type: past it */
+static void get_site_number(struct wire_in *in, uint8_t type, struct row_site *row)
+{
+	uint64_t n = wire_get_u64(in);
+	for (size_t i = 0; i < SITE_NUMBERS; i++)
+		if (site_numbers[i].type == type)
+			memcpy((char *)row + site_numbers[i].offset, &n, sizeof(n));
+}
+
+/* keys_get_site_row - decode what was learned of a site */
+int keys_get_site_row(const void *data, size_t len, struct row_site *row)
+{
+	struct wire_in in;
+	*row = (struct row_site){0};
+	open_row(&in, data, len);
+	while (!in.err && wire_left(&in)) {
+		uint8_t type = wire_get_u8(&in);
+		if (type < SITE_TEXTS) {
+			get_site_number(&in, type, row);
+			continue;
+		}
+		struct msg_bytes text = get_text(&in);
+		if (type == SITE_TROUBLE)
+			row->trouble = text;
+	}
+	return wire_in_end(&in);
+}

@@ -9,6 +9,7 @@
  *   due    dest NUL due id number      -> nothing: the schedule, by destination, oldest first
  *   seg    name                        -> struct row_seg
  *   meta   a word                      -> what KEYS_META_... says
+ *   site   name                        -> struct row_site: what was learned of it
  *
  * A row stays under KEYS_ROW_MAX bytes: what peers said is cut to fit.
  */
@@ -81,6 +82,22 @@ struct row_seg {
 	uint64_t live_bytes; /* of their records */
 };
 
+/*
+ * What was learned of a site. On disk it is a list of typed fields, of which those that are 0 are
+ * left out and those of an unknown type are skipped: adding one is a member here, a number and a
+ * line in keys.c. Times are of now_ms().
+ */
+struct row_site {
+	uint64_t used_ms;               /* when the row was written */
+	uint64_t limit, ceiling;        /* connections: qmgr/throttle.h */
+	uint64_t hold_ms, try_ms;       /* of the ceiling */
+	uint64_t recipients;            /* per message, if it takes fewer than configured */
+	uint64_t down_ms;               /* down since; 0: up */
+	uint64_t interval_ms, probe_ms; /* its probes: the distance, and the next one */
+	uint64_t trouble_ms;            /* time of the last trouble */
+	struct msg_bytes trouble;       /* its text */
+};
+
 /* Keys: written into buf, which is large enough; the length is returned. */
 size_t keys_msg(unsigned char buf[8], uint64_t id);
 size_t keys_rcpt(unsigned char buf[12], uint64_t id, uint32_t number);
@@ -98,8 +115,10 @@ int keys_get_due(const void *key, size_t len, struct msg_bytes *dest, uint64_t *
 int keys_put_msg_row(const struct row_msg *row, unsigned char buf[KEYS_ROW_MAX]);
 int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX]);
 int keys_put_seg_row(const struct row_seg *row, unsigned char buf[KEYS_ROW_MAX]);
+int keys_put_site_row(const struct row_site *row, unsigned char buf[KEYS_ROW_MAX]);
 
 /* And back: 0 or -EBADMSG. */
 int keys_get_msg_row(const void *data, size_t len, struct row_msg *row);
 int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row);
 int keys_get_seg_row(const void *data, size_t len, struct row_seg *row);
+int keys_get_site_row(const void *data, size_t len, struct row_site *row);

@@ -76,20 +76,15 @@ static void view_site(const struct site *site, struct query_site *out)
 						: QUERY_SITE_PROBING,
 	    .connections = site->nconns,
 	    .limit = site->limits.connections,
+	    .configured = site->limits.connections,
+	    .rate_count = site->limits.rate.count,
+	    .rate_period = site->limits.rate.period,
 	    .active = site->flying,
 	    .probe_ms = site->probe_at,
 	    .trouble = msg_str(site->trouble ? site->trouble->text : "")};
-	for (const struct pool *pool = site->pools; pool; pool = pool->next) {
-		const struct dest *dest;
+	for (const struct pool *pool = site->pools; pool; pool = pool->next)
 		out->ready += pool->nready;
-		DL_FOREACH2(pool->dests, dest, pool_next)
-		{
-			if (dest->index_due != DEST_NEVER) {
-				out->backlog = true;
-				break;
-			}
-		}
-	}
+	out->queued = out->ready + out->active;
 }
 
 /* on_sites_slice - some sites from where the last slice ended */

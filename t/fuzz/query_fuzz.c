@@ -43,6 +43,7 @@ static void keys(struct msg_bytes in)
 	struct row_msg msg;
 	struct row_rcpt rcpt;
 	struct row_seg seg;
+	struct row_site site;
 	struct msg_bytes dest;
 	uint64_t due, id;
 	uint32_t number;
@@ -55,6 +56,8 @@ static void keys(struct msg_bytes in)
 	if (keys_get_rcpt_row(in.data, in.len, &rcpt) == 0)
 		(void)keys_put_rcpt_row(&rcpt, buf);
 	if (keys_get_seg_row(in.data, in.len, &seg) == 0 && keys_put_seg_row(&seg, buf) < 0)
+		abort();
+	if (keys_get_site_row(in.data, in.len, &site) == 0 && keys_put_site_row(&site, buf) < 0)
 		abort();
 }
 

@@ -146,6 +146,38 @@ static void test_seg_row(void **state)
 	assert_int_equal(keys_get_seg_row(buf, (size_t)len - 1, &out), -EBADMSG);
 }
 
+static void test_site_row(void **state)
+{
+	(void)state;
+	unsigned char buf[KEYS_ROW_MAX];
+	struct row_site out, in = {.used_ms = 1,
+				 .limit = 2,
+				 .ceiling = 3,
+				 .hold_ms = 4,
+				 .try_ms = 5,
+				 .recipients = 6,
+				 .down_ms = 7,
+				 .interval_ms = 8,
+				 .probe_ms = 9,
+				 .trouble_ms = 10,
+				 .trouble = text("421 no")};
+	int len = keys_put_site_row(&in, buf);
+	assert_true(len > 0);
+	/* a field of a later version is skipped */
+	static const unsigned char later[] = {100, 0, 0, 0, 0, 0, 0, 0, 1};
+	memcpy(buf + len, later, sizeof(later));
+	len += (int)sizeof(later);
+	assert_int_equal(keys_get_site_row(buf, (size_t)len, &out), 0);
+	assert_true(out.used_ms == 1 && out.limit == 2 && out.ceiling == 3 && out.hold_ms == 4);
+	assert_true(out.try_ms == 5 && out.recipients == 6 && out.down_ms == 7);
+	assert_true(out.interval_ms == 8 && out.probe_ms == 9 && out.trouble_ms == 10);
+	assert_int_equal(out.trouble.len, 6);
+	assert_memory_equal(out.trouble.data, "421 no", 6);
+	assert_int_equal(keys_get_site_row(buf, (size_t)len - 1, &out), -EBADMSG);
+	/* what is 0 isn't stored */
+	assert_int_equal(keys_put_site_row(&(struct row_site){0}, buf), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +185,7 @@ int main(void)
 	    cmocka_unit_test(test_msg_row),
 	    cmocka_unit_test(test_rcpt_row_is_bounded),
 	    cmocka_unit_test(test_seg_row),
+	    cmocka_unit_test(test_site_row),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
