@@ -56,7 +56,7 @@ static const char *date(int64_t ms, char out[DATE_SIZE])
 static bool failed(const struct job *job)
 {
 	for (uint32_t i = 0; i < job->nends; i++)
-		if (job->ends[i].rcpt.outcome != OUT_DEFERRED)
+		if (job->ends[i].rcpt.action != ACTION_DELAYED)
 			return true;
 	return false;
 }
@@ -129,12 +129,12 @@ static void recipient(struct evbuffer *out, const struct job_rcpt *rcpt)
 		say_text(out, rcpt->orcpt);
 		say(out, "\r\n");
 	}
-	say(out, "Action: %s\r\n", rcpt->outcome == OUT_DEFERRED ? "delayed" : "failed");
+	say(out, "Action: %s\r\n", rcpt->action == ACTION_DELAYED ? "delayed" : "failed");
 	say(out, "Status: ");
 	if (rcpt->status.len)
 		say_text(out, rcpt->status);
 	else
-		say(out, "%s", rcpt->outcome == OUT_DEFERRED ? "4.0.0" : "5.0.0");
+		say(out, "%s", rcpt->action == ACTION_DELAYED ? "4.0.0" : "5.0.0");
 	say(out, "\r\n");
 	if (rcpt->host.len) {
 		say(out, "Remote-MTA: dns; ");

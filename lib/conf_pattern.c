@@ -106,6 +106,18 @@ int conf_parse_user(const struct conf_opt *o, const char *text, void *to, char *
 	return conf_keep(text, to);
 }
 
+/* conf_parse_address - one address, or "" */
+int conf_parse_address(const struct conf_opt *o, const char *text, void *to, char *why)
+{
+	const char *at = strrchr(text, '@');
+	(void)why;
+	if (*text ? !at || !local_valid(text, (size_t)(at - text)) ||
+			!conf_domain_valid(at + 1, strlen(at + 1))
+		  : o->low)
+		return -EINVAL;
+	return conf_keep(text, to);
+}
+
 /* conf_parse_rcpt - whose mail a route takes */
 int conf_parse_rcpt(const struct conf_opt *o, const char *text, void *to, char *why)
 {

@@ -225,6 +225,10 @@ struct conf {
 	uint64_t message_size;
 	uint64_t spool_min_free;
 	bool soft_bounce;
+	char *double_bounce; /* an address; "": nobody */
+	struct conf_rate notice_rate;
+	uint32_t notice_burst;
+	uint64_t notice_size; /* bytes */
 	struct conf_nets relay_from;
 	struct conf_list relay_to; /* "domain" or ".domain" */
 	struct conf_list local_domains;

@@ -24,6 +24,7 @@ static conf_parser *const parsers[CONF_TYPES] = {
     [CONF_TYPE_PATH] = conf_parse_path,
     [CONF_TYPE_DOMAIN] = conf_parse_domain,
     [CONF_TYPE_USER] = conf_parse_user,
+    [CONF_TYPE_ADDRESS] = conf_parse_address,
     [CONF_TYPE_MAILBOX] = conf_parse_mailbox,
     [CONF_TYPE_PATHS] = conf_parse_path,
     [CONF_TYPE_DOMAINS] = conf_parse_domains,

@@ -27,7 +27,7 @@ enum envelope_attr {
 	ENV_UID = 8,      /* u32, of a local submission */
 	ENV_MESSAGE_ID = 9,
 	ENV_CLASS = 10,
-	ENV_ENVID = 11, /* RFC 3461, as xtext stood for */
+	ENV_ENVID = 11, /* RFC 3461, decoded */
 	ENV_RET = 12,   /* u8: 1 FULL, 2 HDRS */
 	ENV_RCPT = 20,  /* a recipient: list of the attributes below */
 };
@@ -36,7 +36,7 @@ enum envelope_rcpt_attr {
 	RCPT_ADDRESS = 1, /* forward-path without <> and source route */
 	RCPT_SENDER = 2,  /* its own reverse-path (owner-) */
 	RCPT_NOTIFY = 3,  /* u8: 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
-	RCPT_ORCPT = 4,
+	RCPT_ORCPT = 4,  /* type;xtext, as the parameter has it */
 	RCPT_PARENT = 5, /* u32: number of the recipient it was expanded from */
 };
 
@@ -45,6 +45,7 @@ enum envelope_flag {
 	ENVF_SMTPUTF8 = 2,  /* MAIL said SMTPUTF8 */
 	ENVF_BODY_8BIT = 4, /* MAIL said BODY=8BITMIME */
 	ENVF_NOTICE = 8,    /* one of our own notices: never bounced */
+	ENVF_DOUBLE = 16,   /* a notice about an undeliverable notice: never reported on */
 };
 
 struct envelope {

@@ -54,8 +54,10 @@ int job_put_rcpt(struct job_list *list, const struct job_rcpt *rcpt)
 	put(&w, rcpt->address);
 	put(&w, rcpt->orcpt);
 	wire_put_u8(&w, rcpt->notify);
-	wire_put_u8(&w, rcpt->outcome);
+	wire_put_u8(&w, rcpt->action);
 	wire_put_u16(&w, rcpt->code);
+	wire_put_u64(&w, rcpt->tried_ms);
+	wire_put_u64(&w, rcpt->until_ms);
 	put(&w, rcpt->status);
 	put_cut(&w, rcpt->text);
 	put(&w, rcpt->host);
@@ -69,6 +71,7 @@ int job_put_result(struct job_list *list, const struct job_result *result)
 
 	wire_put_u32(&w, result->number);
 	wire_put_u8(&w, result->outcome);
+	wire_put_u8(&w, result->passed);
 	wire_put_u16(&w, result->code);
 	put(&w, result->status);
 	put_cut(&w, result->text);
@@ -141,11 +144,15 @@ int job_next_rcpt(struct msg_bytes list, size_t *pos, struct job_rcpt *rcpt)
 	rcpt->address = get(&w);
 	rcpt->orcpt = get(&w);
 	rcpt->notify = wire_get_u8(&w);
-	rcpt->outcome = wire_get_u8(&w);
+	rcpt->action = wire_get_u8(&w);
 	rcpt->code = wire_get_u16(&w);
+	rcpt->tried_ms = wire_get_u64(&w);
+	rcpt->until_ms = wire_get_u64(&w);
 	rcpt->status = get(&w);
 	rcpt->text = get(&w);
 	rcpt->host = get(&w);
+	if (rcpt->action >= ACTIONS)
+		wire_in_fail(&w);
 	return leave(&w, list, pos);
 }
 
@@ -158,6 +165,7 @@ int job_next_result(struct msg_bytes list, size_t *pos, struct job_result *resul
 		return 0;
 	result->number = wire_get_u32(&w);
 	result->outcome = wire_get_u8(&w);
+	result->passed = wire_get_u8(&w);
 	result->code = wire_get_u16(&w);
 	result->status = get(&w);
 	result->text = get(&w);

@@ -36,6 +36,16 @@ enum outcome {
 	OUT_DAMAGED = 5    /* the record can't be sent (bad bytes on disk): set aside */
 };
 
+/* what a notice says has become of a recipient (RFC 3464 §2.3.3) */
+enum job_action {
+	ACTION_FAILED = 0,
+	ACTION_DELAYED = 1,   /* still being tried */
+	ACTION_DELIVERED = 2, /* in its mailbox */
+	ACTION_RELAYED = 3,   /* to a host that reports nothing itself */
+	ACTION_EXPANDED = 4,  /* an alias: others stand for it now */
+	ACTIONS
+};
+
 /* why a connection did not come to be, or ended */
 enum open_verdict {
 	OPEN_OK = 0,
@@ -57,14 +67,17 @@ struct job_rcpt {
 	struct msg_bytes orcpt;
 	uint8_t notify;
 	/* JOB_NOTICE only: what happened to it */
-	uint8_t outcome;
+	uint8_t action; /* enum job_action */
 	uint16_t code;
+	uint64_t tried_ms, until_ms; /* wall clock of its last attempt, and how long it is tried;
+	                                0: not known, or doesn't matter */
 	struct msg_bytes status, text, host;
 };
 
 struct job_result {
 	uint32_t number;
 	uint8_t outcome;               /* enum outcome */
+	uint8_t passed;                /* OUT_SENT: the next hop reports what is to be reported */
 	uint16_t code;                 /* reply code, 0: none */
 	struct msg_bytes status, text; /* enhanced status "5.1.1", the peer's words */
 };

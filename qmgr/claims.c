@@ -37,7 +37,7 @@ struct said {
 	struct said *next;
 	struct worker *worker; /* NULL: gone */
 	uint64_t position;     /* of its entry among the worker's results */
-	uint8_t kind, outcome;
+	uint8_t kind, outcome, passed;
 	uint16_t code;
 	char *status, *text, *host, *address, *tls;
 };
@@ -127,6 +127,7 @@ static void settle(struct claim *c, struct rcpt *rcpt)
 	    .tls = msg_str(s->tls)};
 	const struct job_result result = {.number = rcpt->number,
 	    .outcome = s->outcome,
+	    .passed = s->passed,
 	    .code = s->code,
 	    .status = msg_str(s->status),
 	    .text = msg_str(s->text)};
@@ -334,6 +335,7 @@ static void say(struct worker *w, uint64_t position, const struct msg_deliver_re
 	s->position = position;
 	s->kind = m->kind;
 	s->outcome = result->outcome;
+	s->passed = result->passed;
 	s->code = result->code;
 	s->status = text(result->status);
 	s->text = text(result->text);

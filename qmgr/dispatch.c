@@ -78,6 +78,23 @@ static struct conn *emptiest(struct pool *pool)
 
 /* -- jobs */
 
+/* action_of - what the notice says of a recipient */
+static enum job_action action_of(uint8_t stage)
+{
+	switch (stage) {
+	case STAGE_DELAYED:
+		return ACTION_DELAYED;
+	case STAGE_RELAYED:
+		return ACTION_RELAYED;
+	case STAGE_DELIVERED:
+		return ACTION_DELIVERED;
+	case STAGE_EXPANDED:
+		return ACTION_EXPANDED;
+	default:
+		return ACTION_FAILED;
+	}
+}
+
 /* encode_rcpt - one recipient into the job's list */
 static int encode_rcpt(struct job_list *list, const struct rcpt *rcpt)
 {
@@ -87,12 +104,13 @@ static int encode_rcpt(struct job_list *list, const struct rcpt *rcpt)
 	    .notify = rcpt->notify};
 	out.status = out.text = out.host = msg_str("");
 	if (rcpt->stage != STAGE_MAIL) {
-		out.outcome = rcpt->stage == STAGE_EXPIRED ? OUT_DEFERRED : OUT_FAILED;
+		out.action = action_of(rcpt->stage);
 		if (rcpt->trouble) {
 			out.code = rcpt->trouble->code;
 			out.status = msg_str(rcpt->trouble->status);
 			out.text = msg_str(rcpt->trouble->text);
 			out.host = msg_str(rcpt->trouble->host);
+			out.tried_ms = rcpt->trouble->at_ms;
 		}
 	}
 	return job_put_rcpt(list, &out);
@@ -130,7 +148,8 @@ static void send_job(struct job *job, const struct job_list *list)
 		    .arrival_ms = msg->arrival_ms, .sender = msg_str(msg->sender),
 		    .envid = msg_str(msg->envid ? msg->envid : ""),
 		    .recipients = job_list_bytes(list), .user = msg_str(user), .mailbox_kind = kind,
-		    .mailbox = msg_str(conf->mailbox_path));
+		    .mailbox = msg_str(conf->mailbox_path), .ret = msg->ret,
+		    .report_to = msg_str(msg->sender));
 	if (err && err != -EPIPE) /* -EPIPE: its end is about to be told, with all its jobs */
 		log_warnc(err, "a job for deliver/%u", conn->worker->instance);
 }

@@ -117,6 +117,7 @@ static void take(struct segment *seg, const struct record *rec, const struct env
 	msg->arrival_ms = env->arrival_ms;
 	msg->read_ms = now_ms();
 	msg->flags = env->flags;
+	msg->ret = env->ret;
 	if (env->envid.len)
 		message_set_envid(msg, env->envid);
 	DL_APPEND(seg->messages, msg);

@@ -7,7 +7,7 @@
 
 #include "lib/wire.h"
 
-#define ROW_VERSION 2
+#define ROW_VERSION 3
 
 /* keys_msg - key of a message */
 size_t keys_msg(unsigned char buf[8], uint64_t id)
@@ -131,6 +131,7 @@ int keys_put_msg_row(const struct row_msg *row, unsigned char buf[KEYS_ROW_MAX])
 	wire_put_u64(&w, row->arrival_ms);
 	wire_put_u32(&w, row->late_len);
 	wire_put_u32(&w, row->flags);
+	wire_put_u8(&w, row->ret);
 	wire_put_u32(&w, row->left);
 	wire_put_u32(&w, row->next);
 	put_text(&w, row->sender, KEYS_ROW_MAX);
@@ -151,6 +152,7 @@ int keys_get_msg_row(const void *data, size_t len, struct row_msg *row)
 	row->arrival_ms = wire_get_u64(&in);
 	row->late_len = wire_get_u32(&in);
 	row->flags = wire_get_u32(&in);
+	row->ret = wire_get_u8(&in);
 	row->left = wire_get_u32(&in);
 	row->next = wire_get_u32(&in);
 	row->sender = get_text(&in);
@@ -168,10 +170,12 @@ int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX
 	wire_put_u8(&w, row->depth);
 	wire_put_u8(&w, row->notify);
 	wire_put_u8(&w, row->order);
+	wire_put_u8(&w, row->flags);
 	wire_put_u16(&w, row->attempts);
 	wire_put_u16(&w, row->code);
 	wire_put_u32(&w, row->parent);
 	wire_put_u64(&w, row->due_ms);
+	wire_put_u64(&w, row->tried_ms);
 	/* dest and address can't be cut: a row must lead back to its keys and its recipient */
 	wire_put_bytes(&w, row->dest.data, row->dest.len);
 	wire_put_bytes(&w, row->address.data, row->address.len);
@@ -195,10 +199,12 @@ int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row)
 	row->depth = wire_get_u8(&in);
 	row->notify = wire_get_u8(&in);
 	row->order = wire_get_u8(&in);
+	row->flags = wire_get_u8(&in);
 	row->attempts = wire_get_u16(&in);
 	row->code = wire_get_u16(&in);
 	row->parent = wire_get_u32(&in);
 	row->due_ms = wire_get_u64(&in);
+	row->tried_ms = wire_get_u64(&in);
 	row->dest = get_text(&in);
 	row->address = get_text(&in);
 	row->status = get_text(&in);

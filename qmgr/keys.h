@@ -35,13 +35,30 @@ enum rcpt_stage {
 	STAGE_EXPIRED = 2, /* the same, because its time ran out */
 	STAGE_DAMAGED = 3, /* its record can't be read or sent: set aside, no due key */
 	STAGE_POISON = 4,  /* its handling ended a worker twice: set aside until released */
+	/* Its sender is to be told, as of a failure; the recipient's own way: */
+	STAGE_DELAYED = 5,   /* goes on under another number, `parent` (RFC 3461 §5.2.6) */
+	STAGE_RELAYED = 6,   /* is over: taken by a host without DSN */
+	STAGE_DELIVERED = 7, /* is over: in its mailbox */
+	STAGE_EXPANDED = 8,  /* is over: others stand for it */
 	STAGES
+};
+
+/* What else there is to know of a recipient: bits of row_rcpt.flags. */
+enum rcpt_flag {
+	RCPTF_WARNED = 1, /* its delay was reported, or is about to be */
+	RCPTF_PACED = 2,  /* its notice waits for the sender's rate: see qmgr/pace.h */
 };
 
 /* Whether a recipient in that stage is set aside: it has no due key, nothing is tried. */
 static inline bool stage_aside(uint8_t stage)
 {
 	return stage == STAGE_DAMAGED || stage == STAGE_POISON;
+}
+
+/* Whether the sender of a recipient in that stage is to be told: it goes to DEST_NOTICE. */
+static inline bool stage_owed(uint8_t stage)
+{
+	return stage == STAGE_FAILED || stage == STAGE_EXPIRED || stage >= STAGE_DELAYED;
 }
 
 /* What a tool ordered for a recipient: kept in its row. Numbers are on disk: append only. */
@@ -56,18 +73,20 @@ struct row_msg {
 	uint64_t segment, offset;
 	uint64_t body_at, body_len, plain_len, arrival_ms;
 	uint32_t late_len, flags;
+	uint8_t ret;   /* RFC 3461: 0 not said, 1 FULL, 2 HDRS */
 	uint32_t left; /* recipients that still live */
 	uint32_t next; /* the next recipient number an expansion may give */
 	struct msg_bytes sender, envid;
 };
 
 struct row_rcpt {
-	uint8_t stage, depth, notify;
+	uint8_t stage, depth, notify, flags;
 	uint8_t was; /* POISON: the stage it had */
 	uint8_t order; /* enum rcpt_order */
 	uint16_t attempts, code;
-	uint32_t parent; /* UINT32_MAX: from the envelope */
-	uint64_t due_ms; /* wall clock */
+	uint32_t parent;   /* UINT32_MAX: from the envelope */
+	uint64_t due_ms;   /* wall clock */
+	uint64_t tried_ms; /* when the last trouble was met; 0: none */
 	struct msg_bytes dest, address, orcpt;
 	struct msg_bytes status, host, text; /* of the last trouble */
 };

@@ -92,6 +92,7 @@ struct message *message_load(uint64_t id, struct segment *segment, const struct 
 	msg->arrival_ms = row->arrival_ms;
 	msg->late_len = row->late_len;
 	msg->flags = row->flags;
+	msg->ret = row->ret;
 	msg->left = row->left;
 	msg->next_number = row->next;
 	msg->rowed = true;
@@ -123,6 +124,7 @@ void message_row(const struct message *msg, struct row_msg *row)
 	    .arrival_ms = msg->arrival_ms,
 	    .late_len = msg->late_len,
 	    .flags = msg->flags,
+	    .ret = msg->ret,
 	    .left = msg->left,
 	    .next = msg->next_number,
 	    .sender = msg_str(msg->sender),
@@ -204,6 +206,7 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	rcpt->depth = row->depth;
 	rcpt->notify = row->notify;
 	rcpt->order = row->order;
+	rcpt->flags = row->flags;
 	rcpt->attempts = row->attempts;
 	rcpt->parent = row->parent;
 	rcpt->due_ms = row->due_ms;
@@ -211,6 +214,8 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	rcpt->rowed = true;
 	if (row->status.len || row->text.len)
 		rcpt_set_trouble(rcpt, row->code, row->status, row->host, row->text);
+	if (rcpt->trouble)
+		rcpt->trouble->at_ms = row->tried_ms;
 	if (!rcpt_set_aside(rcpt)) {
 		rcpt->row_dest = dest_get(row->dest.data, row->dest.len);
 		rcpt->row_dest->refs++;
@@ -249,6 +254,7 @@ void rcpt_set_trouble(struct rcpt *rcpt, uint16_t code, struct msg_bytes status,
 	char *at = t->data;
 	const struct msg_bytes parts[3] = {status, host, text};
 	const char **to[3] = {&t->status, &t->host, &t->text};
+	t->at_ms = now_ms();
 	t->code = code;
 	for (int i = 0; i < 3; i++) {
 		*to[i] = at;
@@ -269,6 +275,7 @@ void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 	    .depth = rcpt->depth,
 	    .notify = rcpt->notify,
 	    .order = rcpt->order,
+	    .flags = rcpt->flags,
 	    .attempts = rcpt->attempts,
 	    .parent = rcpt->parent,
 	    .due_ms = rcpt->due_ms,
@@ -278,6 +285,7 @@ void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 		row->dest = msg_str(rcpt->dest->name);
 	if (rcpt->trouble) {
 		row->code = rcpt->trouble->code;
+		row->tried_ms = rcpt->trouble->at_ms;
 		row->status = msg_str(rcpt->trouble->status);
 		row->host = msg_str(rcpt->trouble->host);
 		row->text = msg_str(rcpt->trouble->text);

@@ -47,7 +47,8 @@ enum write_state {
 
 /* What was last said of a recipient. One allocation. */
 struct trouble {
-	uint16_t code; /* 0: not from a peer */
+	uint64_t at_ms; /* when, by now_ms() */
+	uint16_t code;  /* 0: not from a peer */
 	const char *status, *host, *text;
 	char data[];
 };
@@ -70,6 +71,7 @@ struct rcpt {
 	uint8_t depth, notify;
 	uint8_t was;   /* STAGE_POISON: the stage it had */
 	uint8_t order; /* enum rcpt_order */
+	uint8_t flags; /* enum rcpt_flag */
 	bool windowed; /* has a place in the active window */
 	bool rowed;    /* the index has or gets a row of it */
 	uint16_t address_len;
@@ -87,7 +89,7 @@ struct message {
 	uint32_t next_number;
 	uint8_t write;
 	bool rowed; /* the index has or gets a row of it */
-	bool notice_timed;
+	uint8_t ret; /* RFC 3461 */
 	char *envid; /* NULL: none */
 	struct rcpt *rcpts;
 	UT_hash_handle hh;

@@ -102,7 +102,7 @@ static const struct conf_route *find_route(const struct rcpt *rcpt, char *domain
 static const struct conf_route *assign(struct rcpt *rcpt)
 {
 	char domain[PART_MAX];
-	if (rcpt->stage == STAGE_FAILED || rcpt->stage == STAGE_EXPIRED) {
+	if (stage_owed(rcpt->stage)) {
 		dest_assign(rcpt, dest_get(DEST_NOTICE, sizeof(DEST_NOTICE) - 1));
 		return NULL;
 	}

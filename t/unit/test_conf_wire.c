@@ -19,7 +19,8 @@
 static const char full[] =
     "hostname = \"h.example\" origin = \"o.example\" spool = \"/s\" runtime = \"/r\"\n"
     "log = stderr log_format = json log_level = debug workers = 3 message_size = 1M\n"
-    "spool_min_free = 7 soft_bounce = true relay_from = { \"10.0.0.0/8\", \"2001:db8::/32\" }\n"
+    "spool_min_free = 7 soft_bounce = true double_bounce = \"p@d.example\" notice_rate = \"7/h\"\n"
+    "notice_burst = 8 notice_size = 9K relay_from = { \"10.0.0.0/8\", \"2001:db8::/32\" }\n"
     "relay_to = \"r.example\" local_domains = { \"l.example\", \"[192.0.2.1]\" } aliases = \"/a\"\n"
     "alias_user = \"al\" mailbox = \"lmtp:unix:/l\" catch_all = \"ca\"\n"
     "masquerade = \"*@a.b=*@c.d\" credentials = \"/c\" users = \"/u\" sender_owners = \"/so\"\n"

@@ -258,7 +258,7 @@ static void job(
 		struct job_rcpt rcpt = {.number = i,
 		    .address = msg_str(address),
 		    .orcpt = msg_str(""),
-		    .outcome = OUT_FAILED,
+		    .action = ACTION_FAILED,
 		    .code = 550,
 		    .status = msg_str("5.1.1"),
 		    .text = msg_str("no\x01 such \xff user"),

@@ -15,13 +15,16 @@ static void test_recipients_and_results(void **state)
 	struct job_rcpt rcpt = {.number = 3,
 	    .address = msg_str("a@b"),
 	    .notify = 7,
-	    .outcome = OUT_FAILED,
+	    .action = ACTION_DELAYED,
+	    .tried_ms = 11,
+	    .until_ms = 12,
 	    .code = 550,
 	    .status = msg_str("5.1.1"),
 	    .text = msg_str("no"),
 	    .host = msg_str("mx")};
 	struct job_result result = {.number = 4,
 	    .outcome = OUT_DEFERRED,
+	    .passed = 1,
 	    .code = 451,
 	    .status = msg_str("4.3.0"),
 	    .text = msg_str("later")};
@@ -38,6 +41,7 @@ static void test_recipients_and_results(void **state)
 	assert_int_equal(job_next_rcpt(job_list_bytes(&list), &pos, &r), 1);
 	assert_int_equal(r.number, 3);
 	assert_int_equal(r.notify, 7);
+	assert_true(r.action == ACTION_DELAYED && r.tried_ms == 11 && r.until_ms == 12);
 	assert_memory_equal(r.host.data, "mx", 2);
 	assert_int_equal(job_next_rcpt(job_list_bytes(&list), &pos, &r), 1);
 	assert_int_equal(r.number, 5);
@@ -48,6 +52,7 @@ static void test_recipients_and_results(void **state)
 	assert_int_equal(job_put_result(&list, &result), 0);
 	assert_int_equal(job_next_result(job_list_bytes(&list), &pos, &s), 1);
 	assert_int_equal(s.code, 451);
+	assert_int_equal(s.passed, 1);
 	assert_memory_equal(s.text.data, "later", 5);
 	buf[4] = OUT_DAMAGED + 1;
 	pos = 0;

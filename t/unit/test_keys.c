@@ -71,6 +71,7 @@ static void test_msg_row(void **state)
 				.arrival_ms = 6,
 				.late_len = 7,
 				.flags = 8,
+				.ret = 2,
 				.left = 9,
 				.next = 10,
 				.sender = text("a@b"),
@@ -80,7 +81,7 @@ static void test_msg_row(void **state)
 	assert_int_equal(keys_get_msg_row(buf, (size_t)len, &out), 0);
 	assert_true(out.segment == 1 && out.offset == 2 && out.body_at == 3 && out.body_len == 4);
 	assert_true(out.plain_len == 5 && out.arrival_ms == 6 && out.late_len == 7);
-	assert_true(out.flags == 8 && out.left == 9 && out.next == 10);
+	assert_true(out.flags == 8 && out.ret == 2 && out.left == 9 && out.next == 10);
 	assert_int_equal(out.sender.len, 3);
 	assert_memory_equal(out.envid.data, "env", 3);
 	for (int cut = 0; cut < len; cut++)
@@ -102,10 +103,12 @@ static void test_rcpt_row_is_bounded(void **state)
 				 .depth = 3,
 				 .notify = 4,
 				 .order = ORDER_HOLD,
+				 .flags = RCPTF_WARNED,
 				 .attempts = 5,
 				 .code = 450,
 				 .parent = 7,
 				 .due_ms = 8,
+				 .tried_ms = 9,
 				 .address = address,
 				 .dest = dest,
 				 .orcpt = words,
@@ -118,6 +121,7 @@ static void test_rcpt_row_is_bounded(void **state)
 	assert_true(out.stage == STAGE_EXPIRED && out.depth == 3 && out.notify == 4 &&
 		    out.order == ORDER_HOLD);
 	assert_true(out.attempts == 5 && out.code == 450 && out.parent == 7 && out.due_ms == 8);
+	assert_true(out.flags == RCPTF_WARNED && out.tried_ms == 9);
 	assert_int_equal(out.address.len, 256);
 	assert_int_equal(out.dest.len, 400);
 	assert_memory_equal(out.status.data, "4.2.2", 5);
