@@ -20,6 +20,7 @@
 #include "qmgr/mailbox.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
+#include "qmgr/poison.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
 #include "qmgr/settle.h"
@@ -378,7 +379,7 @@ void dispatch_give_back(struct rcpt *rcpt)
 {
 	if (rcpt->order || dest_parked(rcpt->dest) || !rcpt->windowed)
 		schedule_place(rcpt);
-	else
+	else if (!poison_hold(rcpt))
 		dest_push_front(rcpt->dest, rcpt);
 }
 

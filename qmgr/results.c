@@ -16,6 +16,7 @@
 #include "qmgr/links.h"
 #include "qmgr/lookup.h"
 #include "qmgr/message.h"
+#include "qmgr/poison.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
 #include "qmgr/settle.h"
@@ -137,6 +138,7 @@ static void apply(
 			dispatch_give_back(rcpt);
 			return;
 		}
+		poison_cleared(rcpt->msg);
 		job->conn->proved = true;
 		site_proved(job->conn->pool->site);
 		settle_result(rcpt, result, via);
@@ -188,6 +190,11 @@ void dispatch_result(struct worker *worker, const struct msg_deliver_result *m)
 void dispatch_worker_gone(struct worker *worker)
 {
 	struct conn *conn, *tmp;
+	HASH_ITER (hh, conns, conn, tmp) {
+		if (conn->worker == worker)
+			poison_seen(conn);
+	}
+	poison_judge(worker);
 	HASH_ITER (hh, conns, conn, tmp) {
 		if (conn->worker != worker)
 			continue;

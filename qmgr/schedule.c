@@ -15,6 +15,7 @@
 #include "qmgr/expand.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
+#include "qmgr/poison.h"
 #include "qmgr/settle.h"
 
 static struct {
@@ -159,6 +160,8 @@ void schedule_place(struct rcpt *rcpt)
 	if (refused_fails(rcpt))
 		return;
 	enter(rcpt);
+	if (poison_hold(rcpt))
+		return;
 	if (expand_needed(rcpt))
 		expand_ask(rcpt);
 	else

@@ -14,6 +14,7 @@
 #include "qmgr/mailbox.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
+#include "qmgr/poison.h"
 #include "qmgr/route.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
@@ -106,6 +107,9 @@ static void delete_one(struct rcpt *rcpt)
 		dest_remove(rcpt->dest, rcpt);
 		if (user)
 			mailbox_poke(user);
+		break;
+	case RCPT_SUSPECT:
+		poison_forget(rcpt);
 		break;
 	case RCPT_BLOCKED:
 		mailbox_forget(rcpt);
