@@ -23,3 +23,9 @@ uint64_t hash_bytes(const void *key, size_t n)
 {
 	return XXH3_64bits_withSeed(key, n, seed);
 }
+
+/* hash_stable - without a seed */
+uint64_t hash_stable(const void *key, size_t n)
+{
+	return XXH3_64bits(key, n);
+}

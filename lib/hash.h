@@ -14,8 +14,8 @@
  *       if (!hash_added(c)) { free(c); return -ENOMEM; }
  *
  * Keys must have no padding bytes, or be zeroed first. An element isn't moved in memory while it is
- * in a table. Never keep a hash value: another process, or this one started again, has another
- * seed.
+ * in a table. Never keep a value of hash_bytes(): another process, or this one started again, has
+ * another seed.
  */
 #pragma once
 
@@ -25,6 +25,11 @@
 /* The keyed hash of n bytes: for tables of uthash, and for other choices that peers mustn't steer.
  */
 uint64_t hash_bytes(const void *key, size_t n);
+
+/*
+ * The same everywhere and always, for what is kept on disk. Peers can steer it: never for a table.
+ */
+uint64_t hash_stable(const void *key, size_t n);
 
 #ifdef UTHASH_H
 #error "include lib/hash.h, not uthash.h"

@@ -251,12 +251,14 @@ static void put_message(struct message *msg)
 static void put_due(struct rcpt *rcpt, struct dest *dest)
 {
 	unsigned char key[KEYS_DUE_MAX];
-	uint64_t id = rcpt->msg->id;
-	if (rcpt->row_dest == dest && (!dest || rcpt->row_due == rcpt->due_ms))
+	struct due_key at = {.id = rcpt->msg->id, .number = rcpt->number};
+	if (rcpt->row_dest == dest && (!dest || rcpt_due_known(rcpt)))
 		return;
 	if (rcpt->row_dest) {
-		size_t len = keys_due(key, rcpt->row_dest->name, rcpt->row_dest->name_len,
-		    rcpt->row_due, id, rcpt->number);
+		at.lane = rcpt->row_lane;
+		at.due = rcpt->row_due;
+		size_t len =
+		    keys_due(key, rcpt->row_dest->name, rcpt->row_dest->name_len, &at);
 		index_del(&b.ops, TABLE_DUE, key, len);
 		rcpt->row_dest->refs--;
 	}
@@ -264,8 +266,9 @@ static void put_due(struct rcpt *rcpt, struct dest *dest)
 	if (!dest)
 		return;
 	dest->refs++;
-	rcpt->row_due = rcpt->due_ms;
-	size_t len = keys_due(key, dest->name, dest->name_len, rcpt->due_ms, id, rcpt->number);
+	at.due = rcpt->row_due = rcpt->due_ms;
+	at.lane = rcpt->row_lane = rcpt->lane;
+	size_t len = keys_due(key, dest->name, dest->name_len, &at);
 	index_put(&b.ops, TABLE_DUE, key, len, NULL, 0);
 }
 

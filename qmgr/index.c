@@ -15,12 +15,14 @@
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "qmgr/keys.h"
 
 #define STARTS_MAX 2 /* starts that may end badly before the index is put aside */
 
@@ -73,6 +75,27 @@ static const char *path(char *buf, size_t size, const char *name)
 	return buf;
 }
 
+/* check_format - an index of another form is as good as a broken one; a new one gets its mark */
+static int check_format(MDB_txn *txn)
+{
+	MDB_val key = {.mv_size = sizeof(KEYS_META_FORMAT) - 1, .mv_data = KEYS_META_FORMAT}, v;
+	MDB_val format = {.mv_size = sizeof(KEYS_FORMAT) - 1, .mv_data = KEYS_FORMAT};
+	MDB_stat st;
+	int rc = mdb_get(txn, ix.table[TABLE_META], &key, &v);
+	if (!rc)
+		return v.mv_size == format.mv_size && !memcmp(v.mv_data, KEYS_FORMAT, v.mv_size)
+			   ? 0
+			   : MDB_VERSION_MISMATCH;
+	if (rc != MDB_NOTFOUND)
+		return rc;
+	for (int i = 0; i < TABLES; i++) {
+		rc = mdb_stat(txn, ix.table[i], &st);
+		if (rc || st.ms_entries)
+			return rc ? rc : MDB_VERSION_MISMATCH;
+	}
+	return mdb_put(txn, ix.table[TABLE_META], &key, &format, 0);
+}
+
 /* open_tables - the tables, made if they aren't there */
 static int open_tables(void)
 {
@@ -82,6 +105,8 @@ static int open_tables(void)
 		return from_mdb(rc);
 	for (int i = 0; !rc && i < TABLES; i++)
 		rc = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &ix.table[i]);
+	if (!rc)
+		rc = check_format(txn);
 	if (rc)
 		mdb_txn_abort(txn);
 	else

@@ -33,16 +33,18 @@ size_t keys_seg(unsigned char buf[8], uint64_t name)
 }
 
 /* keys_due - key of the schedule */
-size_t keys_due(unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len, uint64_t due,
-    uint64_t id, uint32_t number)
+size_t keys_due(unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len,
+    const struct due_key *key)
 {
+	uint32_t lane = htobe32(key->lane);
+	uint64_t due = htobe64(key->due);
 	if (dest_len > KEYS_DEST_MAX)
 		dest_len = KEYS_DEST_MAX;
 	memcpy(buf, dest, dest_len);
 	buf[dest_len] = 0;
-	due = htobe64(due);
-	memcpy(buf + dest_len + 1, &due, 8);
-	keys_rcpt(buf + dest_len + 9, id, number);
+	memcpy(buf + dest_len + 1, &lane, 4);
+	memcpy(buf + dest_len + 5, &due, 8);
+	keys_rcpt(buf + dest_len + 13, key->id, key->number);
 	return dest_len + KEYS_DUE_TAIL;
 }
 
@@ -66,8 +68,7 @@ int keys_get_rcpt(const void *key, size_t len, uint64_t *id, uint32_t *number)
 }
 
 /* keys_get_due - the parts of a key of the schedule */
-int keys_get_due(const void *key, size_t len, struct msg_bytes *dest, uint64_t *due, uint64_t *id,
-    uint32_t *number)
+int keys_get_due(const void *key, size_t len, struct msg_bytes *dest, struct due_key *out)
 {
 	struct wire_in in;
 	if (len < KEYS_DUE_TAIL || len > KEYS_DUE_MAX)
@@ -76,9 +77,10 @@ int keys_get_due(const void *key, size_t len, struct msg_bytes *dest, uint64_t *
 	wire_in_init(&in, (const char *)key + dest->len, KEYS_DUE_TAIL);
 	if (wire_get_u8(&in) != 0)
 		return -EBADMSG;
-	*due = wire_get_u64(&in);
-	*id = wire_get_u64(&in);
-	*number = wire_get_u32(&in);
+	out->lane = wire_get_u32(&in);
+	out->due = wire_get_u64(&in);
+	out->id = wire_get_u64(&in);
+	out->number = wire_get_u32(&in);
 	return wire_in_end(&in);
 }
 
@@ -174,11 +176,13 @@ int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX
 	wire_put_u16(&w, row->attempts);
 	wire_put_u16(&w, row->code);
 	wire_put_u32(&w, row->parent);
+	wire_put_u32(&w, row->lane);
 	wire_put_u64(&w, row->due_ms);
 	wire_put_u64(&w, row->tried_ms);
 	/* dest and address can't be cut: a row must lead back to its keys and its recipient */
 	wire_put_bytes(&w, row->dest.data, row->dest.len);
 	wire_put_bytes(&w, row->address.data, row->address.len);
+	put_text(&w, row->class_name, KEYS_CLASS_MAX);
 	put_text(&w, row->status, 16);
 	size_t room = KEYS_ROW_MAX - w.len;
 	size_t host = room > 200 ? 80 : 0;
@@ -203,10 +207,12 @@ int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row)
 	row->attempts = wire_get_u16(&in);
 	row->code = wire_get_u16(&in);
 	row->parent = wire_get_u32(&in);
+	row->lane = wire_get_u32(&in);
 	row->due_ms = wire_get_u64(&in);
 	row->tried_ms = wire_get_u64(&in);
 	row->dest = get_text(&in);
 	row->address = get_text(&in);
+	row->class_name = get_text(&in);
 	row->status = get_text(&in);
 	row->orcpt = get_text(&in);
 	row->host = get_text(&in);

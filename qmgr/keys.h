@@ -6,7 +6,8 @@
  *
  *   msg    id                          -> struct row_msg
  *   rcpt   id, number                  -> struct row_rcpt
- *   due    dest NUL due id number      -> nothing: the schedule, by destination, oldest first
+ *   due    dest NUL lane due id number -> nothing: the schedule, by destination, by lane, oldest
+ *                                         first. A lane is a class and a sender (qmgr/class.h)
  *   seg    name                        -> struct row_seg
  *   meta   a word                      -> what KEYS_META_... says
  *   site   name                        -> struct row_site: what was learned of it
@@ -23,9 +24,12 @@
 
 #define KEYS_ROW_MAX    1024 /* bytes of a row */
 #define KEYS_DEST_MAX   400  /* bytes of a destination's name; LMDB allows keys of 511 */
-#define KEYS_DUE_TAIL   21   /* NUL, due, id, number */
+#define KEYS_DUE_TAIL   25   /* NUL, lane, due, id, number */
 #define KEYS_DUE_MAX    (KEYS_DEST_MAX + KEYS_DUE_TAIL)
 #define KEYS_META_IDS   "ids"   /* no name or ID up to this one may be given out again */
+#define KEYS_META_FORMAT "format"
+#define KEYS_FORMAT      "3" /* changes with any key or row: another one is put aside, rebuilt */
+#define KEYS_CLASS_MAX  32   /* bytes of a class's name that a row keeps */
 #define KEYS_META_PAUSE "pause" /* then kind u8, name: since u64, until u64 (0: for good) */
 
 /* What becomes of a recipient: kept in its row. Numbers are on disk: append only. */
@@ -85,9 +89,11 @@ struct row_rcpt {
 	uint8_t order; /* enum rcpt_order */
 	uint16_t attempts, code;
 	uint32_t parent;   /* UINT32_MAX: from the envelope */
+	uint32_t lane;
 	uint64_t due_ms;   /* wall clock */
 	uint64_t tried_ms; /* when the last trouble was met; 0: none */
 	struct msg_bytes dest, address, orcpt;
+	struct msg_bytes class_name;
 	struct msg_bytes status, host, text; /* of the last trouble */
 };
 
@@ -117,18 +123,24 @@ struct row_site {
 	struct msg_bytes trouble;       /* its text */
 };
 
+/* A place in the schedule of a destination, in the order of its members. */
+struct due_key {
+	uint32_t lane;
+	uint64_t due, id;
+	uint32_t number;
+};
+
 /* Keys: written into buf, which is large enough; the length is returned. */
 size_t keys_msg(unsigned char buf[8], uint64_t id);
 size_t keys_rcpt(unsigned char buf[12], uint64_t id, uint32_t number);
 size_t keys_seg(unsigned char buf[8], uint64_t name);
-size_t keys_due(unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len, uint64_t due,
-    uint64_t id, uint32_t number);
+size_t keys_due(unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len,
+    const struct due_key *key);
 
-/* And back: 0 or -EBADMSG. dest points into the key. */
+/* And back: 0 or -EBADMSG. The destination's name points into the key. */
 int keys_get_msg(const void *key, size_t len, uint64_t *id);
 int keys_get_rcpt(const void *key, size_t len, uint64_t *id, uint32_t *number);
-int keys_get_due(const void *key, size_t len, struct msg_bytes *dest, uint64_t *due, uint64_t *id,
-    uint32_t *number);
+int keys_get_due(const void *key, size_t len, struct msg_bytes *dest, struct due_key *out);
 
 /* Rows: the length written, or -EMSGSIZE when the parts that can't be cut don't fit. */
 int keys_put_msg_row(const struct row_msg *row, unsigned char buf[KEYS_ROW_MAX]);

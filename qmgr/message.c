@@ -11,6 +11,7 @@
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "lib/record.h"
+#include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/now.h"
 #include "qmgr/segments.h"
@@ -168,6 +169,7 @@ static struct rcpt *new_rcpt(struct message *msg, uint32_t number, struct msg_by
 	rcpt->msg = msg;
 	rcpt->number = number;
 	rcpt->parent = UINT32_MAX;
+	rcpt->class = class_normal();
 	rcpt->address_len = (uint16_t)address.len;
 	memcpy(rcpt->address, address.data, address.len);
 	DL_APPEND2(msg->rcpts, rcpt, sib_prev, sib_next);
@@ -210,6 +212,8 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	rcpt->attempts = row->attempts;
 	rcpt->parent = row->parent;
 	rcpt->due_ms = row->due_ms;
+	rcpt->lane = row->lane;
+	rcpt->class = class_named(row->class_name);
 	rcpt->orcpt = copy_text(row->orcpt);
 	rcpt->rowed = true;
 	if (row->status.len || row->text.len)
@@ -220,6 +224,7 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 		rcpt->row_dest = dest_get(row->dest.data, row->dest.len);
 		rcpt->row_dest->refs++;
 		rcpt->row_due = row->due_ms;
+		rcpt->row_lane = row->lane;
 	}
 	return rcpt;
 }
@@ -278,7 +283,9 @@ void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 	    .flags = rcpt->flags,
 	    .attempts = rcpt->attempts,
 	    .parent = rcpt->parent,
+	    .lane = rcpt->lane,
 	    .due_ms = rcpt->due_ms,
+	    .class_name = msg_str(rcpt->class->name),
 	    .address = {.data = rcpt->address, .len = rcpt->address_len},
 	    .orcpt = msg_str(rcpt->orcpt ? rcpt->orcpt : "")};
 	if (rcpt->dest && !stage_aside(rcpt->stage))
@@ -290,6 +297,13 @@ void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 		row->host = msg_str(rcpt->trouble->host);
 		row->text = msg_str(rcpt->trouble->text);
 	}
+}
+
+/* rcpt_due_known - its due key is as it would be written */
+bool rcpt_due_known(const struct rcpt *rcpt)
+{
+	return rcpt->row_dest == rcpt->dest && rcpt->row_due == rcpt->due_ms &&
+	       rcpt->row_lane == rcpt->lane;
 }
 
 /* rcpt_free - nothing points to it any more */

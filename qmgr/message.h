@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct class;
 struct segment;
 struct dest;
 struct job;
@@ -60,11 +61,14 @@ struct rcpt {
 	struct dest *dest;
 	struct dest *row_dest; /* its due key in the index: NULL when there is none */
 	uint64_t row_due;
+	uint32_t row_lane;
+	uint32_t lane; /* its class and sender, hashed: qmgr/class.h */
 	struct job *job; /* when FLYING */
 	uint64_t due_ms;
 	struct trouble *trouble; /* NULL: none yet */
 	char *orcpt;             /* RFC 3461; NULL: none */
 	char *user;              /* the mailbox, once keeper said so; NULL before */
+	const struct class *class;
 	uint32_t number, parent;
 	uint16_t attempts;
 	uint8_t state, stage, write;
@@ -139,6 +143,9 @@ const char *rcpt_state_name(unsigned state);
 /* Keeps what was said; replaces what was kept. */
 void rcpt_set_trouble(struct rcpt *rcpt, uint16_t code, struct msg_bytes status,
     struct msg_bytes host, struct msg_bytes text);
+
+/* Whether the index's due key, where it has one, is the one it would get now. */
+bool rcpt_due_known(const struct rcpt *rcpt);
 
 /* Takes it off the message and frees it. It must be in no list and clean. */
 void rcpt_free(struct rcpt *rcpt);

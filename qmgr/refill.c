@@ -110,32 +110,32 @@ static int refill_key(
 {
 	struct refill *r = arg;
 	struct msg_bytes dest;
-	uint64_t due, id;
-	uint32_t number;
+	struct due_key at;
 	(void)value, (void)seek;
-	int err = keys_get_due(key.data, key.len, &dest, &due, &id, &number);
+	int err = keys_get_due(key.data, key.len, &dest, &at);
 	if (err)
 		return err;
 	if (dest.len != r->dest->name_len || memcmp(dest.data, r->dest->name, dest.len))
 		return 1;
 	const struct dest_cursor *c = &r->cursor;
-	if (c->set && due == c->due && id == c->id && number == c->number)
+	if (c->set && at.due == c->due && at.id == c->id && at.number == c->number)
 		return 0; /* where the last slice ended */
-	if (id / 1000 < r->oldest)
-		r->oldest = id / 1000;
-	if (!r->expiring && due > r->until) {
-		r->next_due = due;
+	if (at.id / 1000 < r->oldest)
+		r->oldest = at.id / 1000;
+	if (!r->expiring && at.due > r->until) {
+		r->next_due = at.due;
 		return 1;
 	}
 	if (r->rows.n >= r->max) {
-		r->next_due = due;
+		r->next_due = at.due;
 		r->more = true;
 		return 1;
 	}
-	if (r->expiring && id / 1000 > r->until)
+	if (r->expiring && at.id / 1000 > r->until)
 		return 0;
-	err = rows_add(&r->rows, id, number);
-	r->cursor = (struct dest_cursor){.due = due, .id = id, .number = number, .set = true};
+	err = rows_add(&r->rows, at.id, at.number);
+	r->cursor = (struct dest_cursor){
+	    .due = at.due, .id = at.id, .number = at.number, .set = true};
 	return err;
 }
 
@@ -144,9 +144,11 @@ static void run_refill(struct work *work)
 {
 	struct refill *r = (struct refill *)work;
 	unsigned char key[KEYS_DUE_MAX];
-	size_t len =
-	    keys_due(key, r->dest->name, r->dest->name_len, r->cursor.set ? r->cursor.due : 0,
-		r->cursor.set ? r->cursor.id : 0, r->cursor.set ? r->cursor.number : 0);
+	struct due_key from = {0};
+	if (r->cursor.set)
+		from = (struct due_key){
+		    .due = r->cursor.due, .id = r->cursor.id, .number = r->cursor.number};
+	size_t len = keys_due(key, r->dest->name, r->dest->name_len, &from);
 	r->err = index_read_begin();
 	if (!r->err)
 		r->err = index_walk(TABLE_DUE, key, len, refill_key, r);
@@ -329,14 +331,13 @@ static int scan_key(struct msg_bytes key, struct msg_bytes value, struct msg_byt
 {
 	struct scan *s = arg;
 	struct msg_bytes dest;
-	uint64_t due, id;
-	uint32_t number;
+	struct due_key at;
 	(void)value;
-	int err = keys_get_due(key.data, key.len, &dest, &due, &id, &number);
+	int err = keys_get_due(key.data, key.len, &dest, &at);
 	if (err)
 		return err;
 	wire_put_bytes(&s->found, dest.data, dest.len);
-	wire_put_u64(&s->found, due);
+	wire_put_u64(&s->found, at.due);
 	memcpy(s->at, dest.data, dest.len);
 	s->at[dest.len] = 1; /* behind "dest NUL ..." and before any other name */
 	s->at_len = dest.len + 1;

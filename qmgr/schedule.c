@@ -119,8 +119,7 @@ static void wait_in_index(struct rcpt *rcpt)
 	}
 	bool known =
 	    rcpt->rowed && rcpt->write == WRITE_CLEAN &&
-	    (rcpt_set_aside(rcpt) ? !rcpt->row_dest
-				  : rcpt->row_dest == rcpt->dest && rcpt->row_due == rcpt->due_ms);
+	    (rcpt_set_aside(rcpt) ? !rcpt->row_dest : rcpt_due_known(rcpt));
 	if (known)
 		schedule_forget(rcpt);
 	else

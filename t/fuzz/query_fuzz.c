@@ -45,10 +45,11 @@ static void keys(struct msg_bytes in)
 	struct row_seg seg;
 	struct row_site site;
 	struct msg_bytes dest;
-	uint64_t due, id;
+	struct due_key at;
+	uint64_t id;
 	uint32_t number;
-	if (keys_get_due(in.data, in.len, &dest, &due, &id, &number) == 0 &&
-	    keys_due(key, dest.data, dest.len, due, id, number) != in.len)
+	if (keys_get_due(in.data, in.len, &dest, &at) == 0 &&
+	    keys_due(key, dest.data, dest.len, &at) != in.len)
 		abort();
 	(void)keys_get_rcpt(in.data, in.len, &id, &number);
 	if (keys_get_msg_row(in.data, in.len, &msg) == 0)

@@ -16,44 +16,44 @@ static struct msg_bytes text(const char *s)
 	return (struct msg_bytes){.data = s, .len = (uint32_t)strlen(s)};
 }
 
-/* The order of the schedule: by destination, then by time, then by message and recipient. */
+/* The order of the schedule: by destination, lane, time, message and recipient. */
 static void test_due_order(void **state)
 {
 	(void)state;
 	static const struct {
 		const char *dest;
-		uint64_t due, id;
-		uint32_t number;
+		struct due_key at;
 	} rows[] = {
-	    {"a.org", 0, 1, 0},
-	    {"a.org", 255, 1, 0},
-	    {"a.org", 256, 1, 0},
-	    {"a.org", 256, 1, 1},
-	    {"a.org", 256, 2, 0},
-	    {"a.org", UINT64_MAX, 0, 0},
-	    {"a.org news", 0, 0, 0},
-	    {"a.orgs", 0, 0, 0},
-	    {"b", 0, 0, 0},
+	    {"a.org", {0, 0, 1, 0}},
+	    {"a.org", {0, 255, 1, 0}},
+	    {"a.org", {0, 256, 1, 0}},
+	    {"a.org", {0, 256, 1, 1}},
+	    {"a.org", {0, 256, 2, 0}},
+	    {"a.org", {0, UINT64_MAX, 0, 0}},
+	    {"a.org", {1, 5, 1, 0}},
+	    {"a.org", {UINT32_MAX, 5, 1, 0}},
+	    {"a.org news", {0, 0, 0, 0}},
+	    {"a.orgs", {0, 0, 0, 0}},
+	    {"b", {0, 0, 0, 0}},
 	};
 	unsigned char last[KEYS_DUE_MAX];
 	size_t last_len = 0;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		unsigned char key[KEYS_DUE_MAX];
-		size_t len = keys_due(key, rows[i].dest, strlen(rows[i].dest), rows[i].due,
-		    rows[i].id, rows[i].number);
+		size_t len = keys_due(key, rows[i].dest, strlen(rows[i].dest), &rows[i].at);
 		if (i) {
 			size_t n = len < last_len ? len : last_len;
 			int d = memcmp(last, key, n);
 			assert_true(d < 0 || (d == 0 && last_len < len));
 		}
 		struct msg_bytes dest;
-		uint64_t due, id;
-		uint32_t number;
-		assert_int_equal(keys_get_due(key, len, &dest, &due, &id, &number), 0);
+		struct due_key at;
+		assert_int_equal(keys_get_due(key, len, &dest, &at), 0);
 		assert_int_equal(dest.len, strlen(rows[i].dest));
 		assert_memory_equal(dest.data, rows[i].dest, dest.len);
-		assert_true(due == rows[i].due && id == rows[i].id && number == rows[i].number);
-		assert_int_equal(keys_get_due(key, 20, &dest, &due, &id, &number), -EBADMSG);
+		assert_true(at.lane == rows[i].at.lane && at.due == rows[i].at.due &&
+			    at.id == rows[i].at.id && at.number == rows[i].at.number);
+		assert_int_equal(keys_get_due(key, KEYS_DUE_TAIL - 1, &dest, &at), -EBADMSG);
 		memcpy(last, key, len);
 		last_len = len;
 	}
@@ -107,8 +107,10 @@ static void test_rcpt_row_is_bounded(void **state)
 				 .attempts = 5,
 				 .code = 450,
 				 .parent = 7,
+				 .lane = 9,
 				 .due_ms = 8,
 				 .tried_ms = 9,
+				 .class_name = text("bulk"),
 				 .address = address,
 				 .dest = dest,
 				 .orcpt = words,
@@ -122,6 +124,7 @@ static void test_rcpt_row_is_bounded(void **state)
 		    out.order == ORDER_HOLD);
 	assert_true(out.attempts == 5 && out.code == 450 && out.parent == 7 && out.due_ms == 8);
 	assert_true(out.flags == RCPTF_WARNED && out.tried_ms == 9);
+	assert_true(out.lane == 9 && out.class_name.len == 4);
 	assert_int_equal(out.address.len, 256);
 	assert_int_equal(out.dest.len, 400);
 	assert_memory_equal(out.status.data, "4.2.2", 5);
