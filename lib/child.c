@@ -67,6 +67,8 @@ static struct conf *take_config(const struct msg_config *msg)
 		log_warnc(-r, "configuration %u from master", msg->generation);
 	else
 		generation = msg->generation;
+	if (buf)
+		explicit_bzero(buf, len); /* there may be keys in it */
 	free(buf);
 	return r ? NULL : new;
 }

@@ -53,6 +53,19 @@ struct conf_messages {
  */
 int conf_load(const char *path, struct conf **out, struct conf_messages *msgs);
 
+/*
+ * For master and `baton -n`: the same with the content of the files that roles can't open
+ * (certificates, keys, CA certificates), which must be readable and fit each other, and with
+ * conf.secret set. Links OpenSSL; tools don't want that and may not read keys.
+ */
+int conf_load_all(const char *path, struct conf **out, struct conf_messages *msgs);
+
+/* The content of a file, or NULL: it was not to be read, or belongs to another role. */
+const struct conf_file *conf_file(const struct conf *c, const char *path);
+
+/* Forgets the contents: a role that has made use of its keys needs no second copy of them. */
+void conf_files_forget(struct conf *c);
+
 /* A conf as an empty file gives it; for tools that can't read theirs, and for tests. */
 struct conf *conf_default(void);
 

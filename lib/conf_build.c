@@ -134,6 +134,12 @@ static int parse_sites(struct conf_raw *raw)
 /* conf_load - reads, checks and completes a configuration */
 int conf_load(const char *path, struct conf **out, struct conf_messages *msgs)
 {
+	return conf_load_with(path, out, msgs, NULL);
+}
+
+/* conf_load_with - the same with a step of the caller's */
+int conf_load_with(const char *path, struct conf **out, struct conf_messages *msgs, conf_more *more)
+{
 	struct conf_raw raw = {.msgs = msgs};
 	struct conf *c = NULL;
 	*out = NULL;
@@ -155,6 +161,8 @@ int conf_load(const char *path, struct conf **out, struct conf_messages *msgs)
 		r = conf_build(c, &raw);
 	if (!r && understood) /* of half a file the whole can't be judged */
 		r = conf_check(c, &raw);
+	if (!r && understood && more)
+		r = more(c, &raw);
 	if (!r && (msgs->errors || raw.nomem))
 		r = raw.nomem ? -ENOMEM : -EINVAL;
 	conf_messages_sort(msgs, raw.files, raw.nfiles);
@@ -183,6 +191,28 @@ struct conf *conf_default(void)
 	return c;
 }
 
+/* conf_file - what a role was given of a file */
+const struct conf_file *conf_file(const struct conf *c, const char *path)
+{
+	for (size_t i = 0; i < c->files.n; i++)
+		if (strcmp(c->files.v[i].path, path) == 0)
+			return &c->files.v[i];
+	return NULL;
+}
+
+/* conf_files_forget - no trace of a key stays in memory */
+void conf_files_forget(struct conf *c)
+{
+	for (size_t i = 0; i < c->files.n; i++) {
+		if (c->files.v[i].data)
+			explicit_bzero(c->files.v[i].data, c->files.v[i].len);
+		free(c->files.v[i].data);
+		free(c->files.v[i].path);
+	}
+	free(c->files.v);
+	c->files = (struct conf_files){0};
+}
+
 /* conf_free - all that a conf owns */
 void conf_free(struct conf *c)
 {
@@ -201,5 +231,6 @@ void conf_free(struct conf *c)
 	conf_section_clear(CONF_KIND_ROUTE, (struct conf_section *)&c->route_local);
 	free(c->mailbox_path);
 	conf_target_clear(&c->mailbox_target);
+	conf_files_forget(c);
 	free(c);
 }

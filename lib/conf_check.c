@@ -26,31 +26,56 @@ static bool given(enum conf_kind_no kind, const struct conf_section *s, const ch
 	return s->given & conf_opt_bit(conf_opt_find(kind, name));
 }
 
-/* complain - at the option's line, or at the section's if it isn't given */
-__attribute__((format(printf, 5, 6))) static void complain(struct conf_raw *raw,
-    enum conf_kind_no kind, const struct conf_section *s, const char *name, const char *format, ...)
+/* place - file and line of an option's value */
+static void place(const struct conf_raw *raw, enum conf_kind_no kind, const struct conf_section *s,
+    const char *name, size_t at, const char **file, uint32_t *line)
 {
-	const char *file = s->file;
-	uint32_t line = s->line;
+	*file = s->file;
+	*line = s->line;
 	for (size_t i = 0; i < raw->n; i++) {
 		const struct conf_raw_section *r = &raw->v[i];
 		const struct conf_raw_opt *o = r->kind == kind ? conf_raw_find(r, name) : NULL;
-		if (o && r->shipped == s->shipped && strcmp(r->title, s->title) == 0) {
-			file = o->file;
-			line = o->line;
-		}
+		if (!o || r->shipped != s->shipped || strcmp(r->title, s->title) != 0)
+			continue;
+		*file = at < o->n ? o->v[at].file : o->file;
+		*line = at < o->n ? o->v[at].line : o->line;
 	}
+}
+
+/* say - an error or a note, with the section in front */
+static void say(struct conf_raw *raw, bool note, enum conf_kind_no kind,
+    const struct conf_section *s, const char *name, size_t at, const char *text)
+{
+	const struct conf_kind *k = &conf_kinds[kind];
+	const char *file, *quote = k->titled ? "\"" : "", *title = k->titled ? s->title : "";
+	uint32_t line;
+	place(raw, kind, s, name, at, &file, &line);
+	(note ? conf_note : conf_error)(raw->msgs, file, line, "%s%s%s%s%s%s%s", k->name,
+	    k->titled ? " " : "", quote, title, quote, k->name[0] ? ": " : "", text);
+}
+
+/* conf_complain - at the line of one of an option's values */
+void conf_complain(struct conf_raw *raw, bool note, enum conf_kind_no kind,
+    const struct conf_section *s, const char *name, size_t at, const char *format, ...)
+{
 	char text[512];
 	va_list ap;
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	if (conf_kinds[kind].titled)
-		conf_error(
-		    raw->msgs, file, line, "%s \"%s\": %s", conf_kinds[kind].name, s->title, text);
-	else
-		conf_error(raw->msgs, file, line, "%s%s%s", conf_kinds[kind].name,
-		    conf_kinds[kind].name[0] ? ": " : "", text);
+	say(raw, note, kind, s, name, at, text);
+}
+
+/* complain - at the option's line, or at the section's if it isn't given */
+__attribute__((format(printf, 5, 6))) static void complain(struct conf_raw *raw,
+    enum conf_kind_no kind, const struct conf_section *s, const char *name, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	say(raw, false, kind, s, name, SIZE_MAX, text);
 }
 
 /* missing - a list that has to have an entry and has none; not if a bad entry was the reason */
@@ -100,6 +125,10 @@ static void check_tls(const struct conf *c, struct conf_raw *raw)
 		    t->key.n ? "key" : "certificate",
 		    "as many keys as certificates are needed (%zu and %zu)", t->key.n,
 		    t->certificate.n);
+	if (!c->deliver.certificate[0] != !c->deliver.key[0])
+		complain(raw, CONF_KIND_DELIVER, (const struct conf_section *)&c->deliver,
+		    c->deliver.key[0] ? "key" : "certificate",
+		    "certificate and key belong together");
 }
 
 /* check_addresses - no two listeners on one address */

@@ -203,3 +203,21 @@ int conf_parse_masq(const struct conf_opt *o, const char *text, void *to, char *
 		return -EINVAL;
 	return conf_keep(text, to);
 }
+
+/* conf_parse_print - kept as 64 small hex digits */
+int conf_parse_print(const struct conf_opt *o, const char *text, void *to, char *why)
+{
+	char hex[65];
+	size_t n = 0;
+	(void)o;
+	(void)why;
+	for (const char *p = text; *p; p++) {
+		if (*p == ':' && n && n % 2 == 0 && p[1])
+			continue;
+		if (!isxdigit((unsigned char)*p) || n == 64)
+			return -EINVAL;
+		hex[n++] = (char)tolower((unsigned char)*p);
+	}
+	hex[n] = '\0';
+	return n == 64 ? conf_keep(hex, to) : -EINVAL;
+}

@@ -131,6 +131,19 @@ int conf_build(struct conf *c, struct conf_raw *raw);
  */
 int conf_check(struct conf *c, struct conf_raw *raw);
 
+/*
+ * An error (or note) at the line of an option's value number `at`, of the option if it has no such
+ * value, of the section if the option isn't given.
+ */
+void conf_complain(struct conf_raw *raw, bool note, enum conf_kind_no kind,
+    const struct conf_section *s, const char *name, size_t at, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
+
+/* conf_load() with one more step while the lines are still known; its error is the whole's. */
+typedef int conf_more(struct conf *c, struct conf_raw *raw);
+int conf_load_with(
+    const char *path, struct conf **out, struct conf_messages *msgs, conf_more *more);
+
 /* What a decoded conf needs too: the mailbox taken apart, the local route, the index. 0, -ENOMEM.
  */
 int conf_complete(struct conf *c);

@@ -55,6 +55,24 @@ struct conf_addrs {
 	struct conf_addr *v;
 };
 
+/*
+ * A file that an option names and a role could not open: it has no rights and no root any more, and
+ * what it holds must be of one piece with the rest. Its content travels with the configuration.
+ */
+struct conf_file {
+	unsigned roles; /* ROLE_BIT() of who gets it; not set in what conf_decode() makes */
+	char *path;
+	unsigned char *data; /* a NUL behind it that len doesn't count */
+	size_t len;
+};
+
+struct conf_files {
+	size_t n;
+	struct conf_file *v;
+};
+
+#define CONF_SECRET 32 /* bytes */
+
 /* A network; no bit behind the prefix is set. */
 struct conf_net {
 	uint8_t family; /* AF_INET or AF_INET6 */
@@ -202,6 +220,9 @@ struct conf_deliver {
 	CONF_SECTION_HEAD;
 	uint32_t port; /* of MX hosts, and of "[host]" without one */
 	bool ipv6;
+	char *ca; /* CA certificates; its content is in files where something is verified */
+	char *certificate; /* shown to fixed next hops that ask; "": none */
+	char *key;
 };
 
 struct conf_metrics {
@@ -230,7 +251,8 @@ struct conf {
 	uint32_t notice_burst;
 	uint64_t notice_size; /* bytes */
 	struct conf_nets relay_from;
-	struct conf_list relay_to; /* "domain" or ".domain" */
+	struct conf_list relay_certificates; /* SHA-256 of the certificate, 64 small hex digits */
+	struct conf_list relay_to;           /* "domain" or ".domain" */
 	struct conf_list local_domains;
 	char *aliases; /* "": none */
 	char *alias_user;
@@ -260,6 +282,13 @@ struct conf {
 	struct conf_resolver resolver;
 	struct conf_deliver deliver;
 	struct conf_metrics metrics;
+
+	struct conf_files files; /* only conf_load_all() reads them */
+	/*
+	 * Random, made by the process that loads; master gives every conf of its life the same one.
+	 * smtpd's workers derive the keys of TLS tickets from it.
+	 */
+	unsigned char secret[CONF_SECRET];
 
 	enum conf_mailbox_kind mailbox_kind;
 	char *mailbox_path;                /* mbox, maildir: with %u and ~ unexpanded; else "" */

@@ -15,9 +15,10 @@
 #include "lib/conf_raw.h"
 #include "lib/wire.h"
 
-#define CONF_WIRE_VERSION  0x42430001u
+#define CONF_WIRE_VERSION  0x42430002u
 #define CONF_WIRE_MAX      (64u << 20)
 #define CONF_WIRE_SECTIONS 100000u
+#define CONF_WIRE_FILES    1000u
 
 /* kind_visible - does the role see an option of the kind */
 static bool kind_visible(enum conf_kind_no kind, enum role role)
@@ -98,6 +99,24 @@ static void put_section(
 			put_opt(w, o, s);
 }
 
+/* put_files - the secret, and the files that are for the role */
+static void put_files(struct wire_out *w, const struct conf *c, enum role role)
+{
+	static const unsigned char none[CONF_SECRET];
+	uint32_t n = 0;
+	for (size_t i = 0; i < c->files.n; i++)
+		n += role == ROLE_MASTER || (c->files.v[i].roles & ROLE_BIT(role));
+	wire_put_raw(w, role == ROLE_SMTPD ? c->secret : none, CONF_SECRET);
+	wire_put_u32(w, n);
+	for (size_t i = 0; i < c->files.n; i++) {
+		const struct conf_file *f = &c->files.v[i];
+		if (role != ROLE_MASTER && !(f->roles & ROLE_BIT(role)))
+			continue;
+		wire_put_str(w, f->path);
+		wire_put_bytes(w, f->data, f->len);
+	}
+}
+
 /* conf_encode - the role's part */
 int conf_encode(const struct conf *c, enum role role, unsigned char **buf, size_t *len)
 {
@@ -114,6 +133,7 @@ int conf_encode(const struct conf *c, enum role role, unsigned char **buf, size_
 		for (size_t i = 0; i < n; i++)
 			put_section(&w, kind, conf_section_at(c, kind, i), role);
 	}
+	put_files(&w, c, role);
 	int r = wire_out_end(&w);
 	if (r) {
 		wire_out_free(&w);
@@ -239,6 +259,40 @@ static int get_section(struct wire_in *w, struct conf *c, enum conf_kind_no kind
 	return r ? r : w->err;
 }
 
+/* get_file - one of them */
+static int get_file(struct wire_in *w, struct conf_file *f)
+{
+	size_t path_len, len;
+	const char *path = wire_get_bytes(w, &path_len), *data = wire_get_bytes(w, &len);
+	if (w->err || !path_len || memchr(path, '\0', path_len))
+		return -EBADMSG;
+	f->path = strndup(path, path_len);
+	f->data = malloc(len + 1);
+	if (!f->path || !f->data)
+		return -ENOMEM;
+	memcpy(f->data, data, len);
+	f->data[len] = '\0';
+	f->len = len;
+	return 0;
+}
+
+/* get_files - the secret, and files */
+static int get_files(struct wire_in *w, struct conf *c)
+{
+	const uint8_t *secret = wire_get_raw(w, CONF_SECRET);
+	uint32_t n = wire_get_u32(w);
+	int r = 0;
+	if (!secret || n > CONF_WIRE_FILES || n > wire_left(w))
+		return -EBADMSG;
+	memcpy(c->secret, secret, CONF_SECRET);
+	c->files.v = n ? calloc(n, sizeof(*c->files.v)) : NULL;
+	if (n && !c->files.v)
+		return -ENOMEM;
+	while (!r && c->files.n < n)
+		r = get_file(w, &c->files.v[c->files.n++]);
+	return r;
+}
+
 /* get_conf - all sections the role sees */
 static int get_conf(struct wire_in *w, struct conf *c)
 {
@@ -258,6 +312,8 @@ static int get_conf(struct wire_in *w, struct conf *c)
 		for (uint32_t i = 0; !r && i < n; i++)
 			r = get_section(w, c, kind, role);
 	}
+	if (!r)
+		r = get_files(w, c);
 	return r ? r : wire_in_end(w);
 }
 

@@ -39,6 +39,9 @@ uint32_t config_generation(void)
 /* config_use - put one in force */
 void config_use(struct conf *conf)
 {
+	/* Tickets of before a reload hold after it. */
+	if (now)
+		memcpy(conf->secret, now->secret, sizeof(conf->secret));
 	if (conf != now)
 		conf_free(now);
 	now = conf;
@@ -152,6 +155,7 @@ int config_send(struct place *place)
 	if (e)
 		return e;
 	int fd = seal(buf, len);
+	explicit_bzero(buf, len); /* there may be keys in it */
 	free(buf);
 	if (fd < 0)
 		return fd;

@@ -46,7 +46,7 @@ int reload_first(const char *path)
 	started_ms = clock_ms();
 	/* a relative path must hold for a reload too, whatever becomes of the working directory */
 	config_path = realpath(path, NULL);
-	int e = conf_load(config_path ? config_path : path, &conf, &msgs);
+	int e = conf_load_all(config_path ? config_path : path, &conf, &msgs);
 	conf_messages_print(&msgs, stderr);
 	conf_messages_free(&msgs);
 	if (e)
@@ -76,7 +76,7 @@ static int prepare(struct conf **conf, char *reason, size_t size)
 {
 	struct conf_messages msgs = {0};
 	const struct conf *old = config_now();
-	int e = conf_load(config_path, conf, &msgs);
+	int e = conf_load_all(config_path, conf, &msgs);
 	log_messages(&msgs, reason, size);
 	conf_messages_free(&msgs);
 	if (e)

@@ -21,6 +21,7 @@ static const char full[] =
     "log = stderr log_format = json log_level = debug workers = 3 message_size = 1M\n"
     "spool_min_free = 7 soft_bounce = true double_bounce = \"p@d.example\" notice_rate = \"7/h\"\n"
     "notice_burst = 8 notice_size = 9K relay_from = { \"10.0.0.0/8\", \"2001:db8::/32\" }\n"
+    "relay_certificates = \"00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff\"\n"
     "relay_to = \"r.example\" local_domains = { \"l.example\", \"[192.0.2.1]\" } aliases = \"/a\"\n"
     "alias_user = \"al\" mailbox = \"lmtp:unix:/l\" catch_all = \"ca\"\n"
     "masquerade = \"*@a.b=*@c.d\" credentials = \"/c\" users = \"/u\" sender_owners = \"/so\"\n"
@@ -45,7 +46,8 @@ static const char full[] =
     "retry { first = 2m factor = 1.25 max = 1h lifetime = 1d warn = 0 }\n"
     "resolver { servers = { \"127.0.0.1:54\", \"[::1]\" } cache = 1M\n"
     " lookup_cache = 2M trusted = \"10.0.0.0/8\" hosts = \"/h\" }\n"
-    "deliver { port = 26 ipv6 = no }\nmetrics { address = \"127.0.0.1\" }\n";
+    "deliver { port = 26 ipv6 = no ca = \"/ca\" certificate = \"/cc\" key = \"/ck\" }\nmetrics { "
+    "address = \"127.0.0.1\" }\n";
 
 /* value - an option as text */
 static char *value(const struct conf_opt *o, const struct conf_section *s)
