@@ -371,6 +371,8 @@ static void on_event(struct conn *conn, enum conn_event event, void *arg)
 	case CONN_CONNECTED:
 		enter(c, CLIENT_GREETING);
 		break;
+	case CONN_SECURED:
+		break;
 	case CONN_INPUT:
 		take_input(c);
 		break;

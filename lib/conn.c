@@ -15,6 +15,7 @@
 
 #include "lib/clock.h"
 #include "lib/conn_state.h"
+#include "lib/tls.h"
 
 static unsigned open_sockets;
 
@@ -22,7 +23,7 @@ static unsigned open_sockets;
 void conn_tell(struct conn *conn, enum conn_event event)
 {
 	if (conn->state == CONN_OPEN || conn->state == CONN_CONNECTING ||
-	    conn->state == CONN_BROKEN)
+	    conn->state == CONN_SECURING || conn->state == CONN_BROKEN)
 		conn->callback(conn, event, conn->arg);
 }
 
@@ -47,8 +48,13 @@ void conn_enter(struct conn *conn, enum conn_state next)
 	switch (next) {
 	case CONN_CONNECTING:
 		break;
+	case CONN_SECURING:
+		conn->paused = false;
+		conn_start_reading(conn);
+		break;
 	case CONN_OPEN:
-		event_del(conn->write_event);
+		if (!conn->held_back)
+			event_del(conn->write_event);
 		conn_start_reading(conn);
 		break;
 	case CONN_BROKEN:
@@ -84,8 +90,12 @@ static void end_of_turn(struct loop_task *task)
 		event_free(conn->timer);
 		evbuffer_free(conn->in);
 		evbuffer_free(conn->out);
+		if (conn->wire)
+			evbuffer_free(conn->wire);
+		tls_free(conn->tls);
 		free(conn);
 		return;
+	case CONN_SECURING:
 	case CONN_OPEN:
 	case CONN_FINISHING:
 		if (!conn->held_back)

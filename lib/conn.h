@@ -3,7 +3,8 @@
  * A stream connection on the loop: smtpd's clients and deliver's next hops. It owns the socket,
  * an input and an output evbuffer and one deadline. Not a bufferevent: reads are up to 64 KiB,
  * everything written in a turn leaves in one writev at its end, and EV_WRITE is asked for only
- * after EAGAIN (DESIGN §7). TLS, when it comes, lies between the buffers and the socket here.
+ * after EAGAIN (DESIGN §7). TLS lies between the buffers and the socket: who uses a connection
+ * starts it and sees no difference afterwards.
  *
  * One callback says what happened; a handler may call any function of this module, conn_free()
  * included: the struct lives until the end of the turn.
@@ -15,20 +16,24 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define CONN_READ_MAX  (64u << 10)
-#define CONN_REST_MAX  (256u << 10) /* bytes conn_read_rest() takes in */
-#define CONN_FINISH_MS 30000        /* for output that is left when conn_finish() is called */
+#define CONN_READ_MAX    (64u << 10)
+#define CONN_REST_MAX    (256u << 10) /* bytes conn_read_rest() takes in */
+#define CONN_FINISH_MS   30000        /* for output that is left when conn_finish() is called */
+#define CONN_SHAKES_TURN 8 /* steps of TLS handshakes, some of which take 1 ms, in one turn */
+#define CONN_SEALED_MAX  (256u << 10) /* encrypted bytes that wait for the kernel */
 
 enum conn_event {
 	CONN_CONNECTED, /* a connect() finished well */
+	CONN_SECURED,   /* the handshake that conn_start_tls() began is done */
 	CONN_INPUT,     /* more bytes in conn_input(); the handler drains what it can use */
 	CONN_DRAINED,   /* output that was held back by the peer is all with the kernel */
 	CONN_EOF,       /* the peer ended its side; everything it sent was handed over before */
-	CONN_ERROR,     /* connect, read or write failed; conn_error() says how (errno) */
+	CONN_ERROR,     /* connect, read, write or TLS failed; conn_error() says how (errno) */
 	CONN_TIMEOUT    /* the deadline passed */
 };
 
 struct conn;
+struct tls;
 typedef void conn_callback(struct conn *conn, enum conn_event event, void *arg);
 
 /* Takes over a connected, non-blocking socket. NULL when out of memory (fd closed). */
@@ -40,6 +45,18 @@ struct conn *conn_new(int fd, conn_callback *callback, void *arg);
  */
 struct conn *conn_connect(const struct sockaddr *to, socklen_t len, const struct sockaddr *source,
     socklen_t source_len, conn_callback *callback, void *arg);
+
+/*
+ * From here on everything is encrypted; CONN_SECURED follows, or CONN_EOF, CONN_ERROR (EPROTO), or
+ * CONN_TIMEOUT by the deadline that holds already. What is in conn_output() leaves before, as it
+ * is; what is in conn_input() came before and is dropped (RFC 3207 §6). What is written from now on
+ * waits for the handshake. tls: from lib/tls.h, the connection's from now on, also on failure.
+ * Returns 0 or -ENOMEM.
+ */
+int conn_start_tls(struct conn *conn, struct tls *tls);
+
+/* What it was given, once CONN_SECURED was told; else NULL. */
+const struct tls *conn_tls(const struct conn *conn);
 
 /* Closes at once and frees at the end of the turn; unsent output is lost. NULL is allowed. */
 void conn_free(struct conn *conn);
@@ -75,8 +92,9 @@ void conn_deadline(struct conn *conn, unsigned ms);
 /* Sockets that connections of this process hold, those included that conn_finish() is ending. */
 unsigned conn_open_sockets(void);
 
-/* errno of the last CONN_ERROR. */
+/* errno of the last CONN_ERROR, and the same in words (of TLS too); valid as long as conn. */
 int conn_error(const struct conn *conn);
+const char *conn_error_text(const struct conn *conn);
 int conn_fd(const struct conn *conn);
 /* Bytes accepted for sending that the kernel hasn't taken yet. */
 size_t conn_unsent(const struct conn *conn);

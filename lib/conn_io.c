@@ -49,16 +49,16 @@ static void sent_all(struct conn *conn)
 		}
 		conn_deadline(conn, conn->linger_ms);
 		conn_enter(conn, CONN_LINGERING);
-	} else if (was_held) {
+	} else if (was_held && conn->state == CONN_OPEN) {
 		conn_tell(conn, CONN_DRAINED);
 	}
 }
 
 /* send_some - one system call's worth of output; returns bytes sent or -errno */
-static ssize_t send_some(struct conn *conn)
+static ssize_t send_some(struct conn *conn, struct evbuffer *from)
 {
 	struct evbuffer_iovec vec[CONN_IOV_MAX];
-	int n = evbuffer_peek(conn->out, -1, NULL, vec, CONN_IOV_MAX);
+	int n = evbuffer_peek(from, -1, NULL, vec, CONN_IOV_MAX);
 	if (n > CONN_IOV_MAX)
 		n = CONN_IOV_MAX;
 	/* evbuffer_iovec is struct iovec where there is one, libevent's manual says. */
@@ -75,8 +75,14 @@ static ssize_t send_some(struct conn *conn)
 /* flush - write until all is sent or the kernel takes no more; 0 or -E... for conn_fail() */
 static int flush(struct conn *conn)
 {
-	while (evbuffer_get_length(conn->out)) {
-		ssize_t sent = send_some(conn);
+	struct evbuffer *from = conn->tls ? conn->wire : conn->out;
+	for (;;) {
+		int rc = conn->tls ? conn_tls_seal(conn) : 0;
+		if (rc < 0)
+			return rc;
+		if (!evbuffer_get_length(from))
+			break;
+		ssize_t sent = send_some(conn, from);
 		if (sent == -EAGAIN) {
 			if (!conn->held_back && event_add(conn->write_event, NULL) < 0)
 				return -ENOMEM;
@@ -85,7 +91,7 @@ static int flush(struct conn *conn)
 		}
 		if (sent < 0)
 			return (int)sent;
-		evbuffer_drain(conn->out, (size_t)sent);
+		evbuffer_drain(from, (size_t)sent);
 	}
 	sent_all(conn);
 	return 0;
@@ -99,8 +105,8 @@ void conn_flush_or_fail(struct conn *conn)
 		conn_fail(conn, -rc);
 }
 
-/* receive - one recv(); returns bytes, 0 at the end, -errno */
-static ssize_t receive(const struct conn *conn, void *buf, size_t size)
+/* conn_receive - one recv(); returns bytes, 0 at the end, -errno */
+ssize_t conn_receive(const struct conn *conn, void *buf, size_t size)
 {
 	ssize_t n;
 	do {
@@ -115,24 +121,41 @@ static ssize_t read_bulk(struct conn *conn)
 	struct evbuffer_iovec space;
 	if (evbuffer_reserve_space(conn->in, CONN_BULK_READ, &space, 1) < 1)
 		return -ENOMEM;
-	ssize_t n = receive(conn, space.iov_base, space.iov_len);
+	ssize_t n = conn_receive(conn, space.iov_base, space.iov_len);
 	space.iov_len = n > 0 ? (size_t)n : 0;
 	if (evbuffer_commit_space(conn->in, &space, 1) < 0)
 		return -ENOMEM;
 	return n;
 }
 
+/* conn_drops - nobody wants what comes */
+bool conn_drops(const struct conn *conn)
+{
+	return conn->state == CONN_LINGERING || conn->state == CONN_FINISHING;
+}
+
 /* read_some - one read into the input buffer (or nowhere); returns bytes, 0 at the end, -errno */
 static ssize_t read_some(struct conn *conn)
 {
 	static char buf[CONN_READ_MAX];
-	bool dropped = conn->state == CONN_LINGERING || conn->state == CONN_FINISHING;
-	ssize_t n = conn->bulk && !dropped ? read_bulk(conn) : receive(conn, buf, sizeof(buf));
+	bool dropped = conn_drops(conn);
+	ssize_t n = conn->bulk && !dropped ? read_bulk(conn) : conn_receive(conn, buf, sizeof(buf));
 	if (n > 0 && !dropped && !conn->bulk && evbuffer_add(conn->in, buf, (size_t)n) < 0)
 		return -ENOMEM;
 	/* Who sent much will send more. */
 	conn->bulk = n > (ssize_t)CONN_BULK_READ / 2;
 	return n;
+}
+
+/* conn_ended - all that came was handed over before */
+void conn_ended(struct conn *conn)
+{
+	conn->eof = true;
+	conn_stop_reading(conn);
+	if (conn->state == CONN_LINGERING)
+		conn_free(conn);
+	else
+		conn_tell(conn, CONN_EOF);
 }
 
 /* conn_on_readable - the socket has input, or the peer is gone */
@@ -143,6 +166,10 @@ void conn_on_readable(evutil_socket_t fd, short what, void *arg)
 	struct conn *conn = arg;
 	if (conn->paused) {
 		conn_stop_reading(conn);
+		return;
+	}
+	if (conn->tls) {
+		conn_tls_readable(conn);
 		return;
 	}
 	ssize_t n = read_some(conn);
@@ -156,12 +183,7 @@ void conn_on_readable(evutil_socket_t fd, short what, void *arg)
 		conn_tell(conn, CONN_INPUT);
 		return;
 	}
-	conn->eof = true;
-	conn_stop_reading(conn);
-	if (conn->state == CONN_LINGERING)
-		conn_free(conn);
-	else
-		conn_tell(conn, CONN_EOF);
+	conn_ended(conn);
 }
 
 /* conn_input - what was read */
@@ -222,7 +244,7 @@ void conn_resume(struct conn *conn)
 /* conn_unsent - bytes not with the kernel */
 size_t conn_unsent(const struct conn *conn)
 {
-	return evbuffer_get_length(conn->out);
+	return evbuffer_get_length(conn->out) + (conn->wire ? evbuffer_get_length(conn->wire) : 0);
 }
 
 /* conn_read_rest - what the kernel still holds */
@@ -231,6 +253,8 @@ int conn_read_rest(struct conn *conn)
 	size_t all = 0;
 	if (conn->fd < 0 || conn->eof)
 		return 0;
+	if (conn->tls)
+		return conn_tls_rest(conn);
 	for (;;) {
 		ssize_t n = read_some(conn);
 		if (n < 0 && n != -EAGAIN && !all)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What lib/conn.c (a connection's life) and lib/conn_io.c (its bytes) share; for nobody else.
+ * What lib/conn.c (a connection's life), lib/conn_io.c (its bytes) and lib/conn_tls.c (TLS between
+ * these and the socket) share; for nobody else.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 
 enum conn_state {
 	CONN_CONNECTING, /* connect() is under way */
+	CONN_SECURING,   /* a TLS handshake; output waits */
 	CONN_OPEN,
 	CONN_BROKEN, /* an error was reported; only conn_read_rest() and conn_free() make sense */
 	CONN_FINISHING, /* conn_finish(): output leaves, nobody listens */
@@ -30,6 +32,8 @@ struct conn {
 	conn_callback *callback;
 	void *arg;
 	struct evbuffer *in, *out;
+	struct tls *tls;       /* NULL: none */
+	struct evbuffer *wire; /* with tls: what goes to the socket as it is */
 	struct event *read_event, *write_event, *timer;
 	struct loop_task task;
 };
@@ -45,5 +49,19 @@ void conn_tell(struct conn *conn, enum conn_event event);
 void conn_start_reading(struct conn *conn);
 void conn_stop_reading(struct conn *conn);
 void conn_on_readable(evutil_socket_t fd, short what, void *arg);
+/* One recv(): bytes, 0 at the end, -errno. */
+ssize_t conn_receive(const struct conn *conn, void *buf, size_t size);
+/* The peer's side is at its end. */
+void conn_ended(struct conn *conn);
+/* Nobody wants what comes. */
+bool conn_drops(const struct conn *conn);
+
+/* conn_tls.c: the socket has input. */
+void conn_tls_readable(struct conn *conn);
+/* conn_read_rest() of a connection with TLS. */
+int conn_tls_rest(struct conn *conn);
+/* Seals what is in `out` as far as there is room; says good-bye where all was said. 0 or -E... */
+int conn_tls_seal(struct conn *conn);
+
 /* Writes what is queued where nothing of the owner's is on the stack; ends what is finishing. */
 void conn_flush_or_fail(struct conn *conn);

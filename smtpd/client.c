@@ -167,6 +167,7 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 		hang_up(c);
 		return;
 	case CONN_CONNECTED:
+	case CONN_SECURED:
 		return;
 	}
 }
