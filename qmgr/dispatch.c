@@ -56,8 +56,7 @@ static void unlist(struct conn *conn)
 static void enlist(struct conn *conn)
 {
 	uint32_t max = conn->pool->site->limits.messages_per_connection;
-	bool more =
-	    conn->state == CONN_OPEN && conn->njobs < conn->window && (!max || conn->given < max);
+	bool more = conn->state == CONN_OPEN && (!max || conn->given < max);
 	if (more)
 		DL_APPEND(conn->pool->conns[conn->njobs], conn);
 	conn->listed = more;
@@ -66,11 +65,12 @@ static void enlist(struct conn *conn)
 /* emptiest - the connection with the fewest jobs whose worker has credit */
 static struct conn *emptiest(struct pool *pool)
 {
-	for (unsigned i = 0; i < POOL_WINDOW; i++) {
+	unsigned window = site_window(pool->site);
+	for (unsigned i = 0; i < window; i++) {
 		struct conn *conn;
 		DL_FOREACH (pool->conns[i], conn) {
 			struct worker *w = conn->worker;
-			if (w->njobs + unsettled_count(w) < WORKER_CREDIT)
+			if (i < conn->window && w->njobs + unsettled_count(w) < WORKER_CREDIT)
 				return conn;
 		}
 	}
@@ -155,6 +155,13 @@ static void send_job(struct job *job, const struct job_list *list)
 		log_warnc(err, "a job for deliver/%u", conn->worker->instance);
 }
 
+/* same_domain - of two addresses */
+static bool same_domain(const struct rcpt *a, const struct rcpt *b)
+{
+	const char *x = strrchr(a->address, '@'), *y = strrchr(b->address, '@');
+	return x && y && !strcasecmp(x, y);
+}
+
 /* fill - the first recipient of dest and those of the same message behind it */
 static unsigned fill(struct dest *dest, struct rcpt **rcpts, unsigned max, struct job_list *list)
 {
@@ -163,6 +170,8 @@ static unsigned fill(struct dest *dest, struct rcpt **rcpts, unsigned max, struc
 	while (n < max && dest->ready && dest->ready->msg == msg) {
 		struct rcpt *rcpt = dest->ready;
 		if (n && rcpt->stage != rcpts[0]->stage)
+			break;
+		if (n && dest->pool->site->one_domain && !same_domain(rcpt, rcpts[0]))
 			break;
 		if (encode_rcpt(list, rcpt))
 			break;
@@ -232,6 +241,7 @@ static bool give(struct pool *pool, struct conn *conn)
 	enlist(conn);
 	conn->worker->njobs++;
 	pool->site->flying += n;
+	site_rate_take(pool);
 	d.jobs++;
 	counter_add(C_queue_jobs, 1);
 	counter_add(C_queue_active, n);
@@ -299,13 +309,36 @@ bool dispatch_open(struct pool *pool)
 	return true;
 }
 
+/* close_conn - it finishes what is on the wire */
+static void close_conn(struct conn *conn)
+{
+	unlist(conn);
+	conn->state = CONN_CLOSING;
+	CHAN_SEND(conn->worker->chan, deliver_close, .conn = conn->id);
+}
+
+/* dispatch_close - the one with the fewest jobs */
+bool dispatch_close(struct pool *pool)
+{
+	struct conn *conn = NULL;
+	for (unsigned i = 0; !conn && i <= POOL_WINDOW; i++)
+		conn = pool->conns[i];
+	if (conn)
+		close_conn(conn);
+	return conn;
+}
+
 /* feed - jobs as long as there are recipients and places, then perhaps one more connection */
 static void feed(struct pool *pool)
 {
 	struct conn *conn = NULL;
-	while (pool->ring && (conn = emptiest(pool)))
+	while (pool->ring && (conn = emptiest(pool)) && site_rate_ready(pool->site))
 		give(pool, conn);
-	if (pool->ring && !pool->conns[0] && site_may_open(pool->site))
+	if (!pool->ring || pool->conns[0])
+		return;
+	if (!site_may_open(pool->site))
+		site_make_room(pool);
+	else if (site_rate_ready(pool->site))
 		dispatch_open(pool);
 }
 
@@ -392,6 +425,8 @@ void job_end(struct job *job)
 	conn->njobs--;
 	enlist(conn);
 	conn->worker->njobs--;
+	if (!job->tried)
+		site_rate_back(conn->pool->site);
 	d.jobs--;
 	free(job);
 	dispatch_pool(conn->pool);
@@ -424,6 +459,10 @@ void dispatch_conn_open(struct conn *conn)
 {
 	conn->state = CONN_OPEN;
 	conn->pool->site->opening--;
+	if (conn->pool->site->state == SITE_DOWN) { /* it was parked meanwhile */
+		close_conn(conn);
+		return;
+	}
 	enlist(conn);
 	site_opened(conn->pool);
 	dispatch_pool(conn->pool);

@@ -29,6 +29,7 @@ struct job {
 	struct message *msg;
 	uint64_t sent_ms;
 	uint8_t kind; /* enum job_kind */
+	bool tried;   /* something of it came back as tried */
 	uint32_t nrcpts, nleft;
 	struct rcpt *rcpts[]; /* NULL: settled */
 };
@@ -44,7 +45,7 @@ struct conn {
 	uint32_t window; /* jobs it may have */
 	uint32_t given;  /* jobs given to it so far */
 	bool listed;     /* in the pool's list */
-	bool proved;     /* a recipient was answered on it */
+	bool proved;     /* an answer on it was more than trouble of the site */
 	char *dest;      /* whose domain it was opened for; NULL: a fixed host */
 	UT_hash_handle hh;
 };
@@ -57,6 +58,11 @@ void dispatch_stop(void);
 void dispatch_pool(struct pool *pool);
 /* Opens one connection of the pool, for a probe. False when there is no worker to do it. */
 bool dispatch_open(struct pool *pool);
+/*
+ * Closes one of the pool's connections, one without jobs first: what is on the wire is finished,
+ * the rest comes back as not tried. False: it has none that could be closed.
+ */
+bool dispatch_close(struct pool *pool);
 /* All pools: a worker came, or jobs may be given out again. */
 void dispatch_all(void);
 

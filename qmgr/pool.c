@@ -65,6 +65,8 @@ static void set_limits(struct site *site)
 		site->limits.connections = 1;
 	if (!site->limits.recipients_per_message)
 		site->limits.recipients_per_message = 1;
+	if (site->fewer && site->fewer < site->limits.recipients_per_message)
+		site->limits.recipients_per_message = site->fewer;
 	site->limits.title = NULL; /* the configuration's, and it may go */
 }
 
@@ -86,6 +88,7 @@ static struct site *site_get(
 		log_fatal("out of memory for a site");
 	for (; site->nmx < nmx; site->nmx++)
 		site->mx[site->nmx] = copy(mx[site->nmx]);
+	throttle_init(&site->throttle);
 	set_limits(site);
 	evtimer_assign(&site->timer, loop_base(), site_on_timer, site);
 	HASH_ADD_STR(sites, name, site);
@@ -310,6 +313,8 @@ void site_sweep(void)
 		if (site->pools || site->nconns)
 			continue;
 		event_del(&site->timer);
+		if (site->rate_timer)
+			event_free(site->rate_timer);
 		HASH_DELETE(hh, sites, site);
 		for (size_t i = 0; i < site->nmx; i++)
 			free(site->mx[i]);
@@ -325,6 +330,9 @@ void site_reconfigure(void)
 {
 	struct site *site, *tmp;
 	HASH_ITER (hh, sites, site, tmp) {
+		struct conf_rate was = site->limits.rate;
 		set_limits(site);
+		if (memcmp(&was, &site->limits.rate, sizeof(was)))
+			site->rate = (struct rate){0};
 	}
 }

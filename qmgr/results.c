@@ -52,6 +52,7 @@ static void conn_gone(struct conn *conn)
 	HASH_DELETE(hh, conns, conn);
 	free(conn->dest);
 	free(conn);
+	site_conn_gone(pool->site);
 }
 
 /* trouble - a connection ended badly: the domain's, or the site's */
@@ -59,8 +60,7 @@ static void trouble(struct conn *conn, uint8_t verdict, uint16_t code, struct ms
     struct msg_bytes host, struct msg_bytes text)
 {
 	struct pool *pool = conn->pool;
-	if (conn->dest && (verdict == OPEN_NO_DOMAIN || verdict == OPEN_NULL_MX) &&
-	    pool->site->state == SITE_UP) {
+	if (conn->dest && (verdict == OPEN_NO_DOMAIN || verdict == OPEN_NULL_MX)) {
 		struct dest *dest = dest_find(conn->dest, strlen(conn->dest));
 		conn_gone(conn);
 		if (dest)
@@ -83,6 +83,16 @@ void dispatch_opened(struct worker *worker, const struct msg_deliver_opened *m)
 		trouble(conn, m->verdict, m->code, m->status, m->host, m->text);
 }
 
+/* broke - in the middle of a session that stood: 421, lost, timed out */
+static void broke(struct conn *conn, const struct msg_deliver_closed *m)
+{
+	struct site *site = conn->pool->site;
+	conn_gone(conn);
+	site_set_trouble(site, m->verdict == OPEN_THROTTLED ? "throttled" : "lost", m->code,
+	    m->status, msg_str(""), m->text);
+	site_trouble(site, THROTTLE_SESSION);
+}
+
 /* dispatch_closed - it is gone */
 void dispatch_closed(struct worker *worker, const struct msg_deliver_closed *m)
 {
@@ -90,15 +100,12 @@ void dispatch_closed(struct worker *worker, const struct msg_deliver_closed *m)
 	if (!conn)
 		return;
 	struct pool *pool = conn->pool;
-	if (m->verdict == OPEN_OK || m->verdict == OPEN_IDLE) {
+	if (m->verdict == OPEN_OK || m->verdict == OPEN_IDLE)
 		conn_gone(conn);
-	} else if (conn->proved && m->verdict != OPEN_REFUSED && m->verdict != OPEN_TLS) {
-		conn_gone(conn);
-		if (m->verdict == OPEN_THROTTLED && pool->site->nconns)
-			site_failed(pool, m->verdict, m->code, m->status, msg_str(""), m->text);
-	} else {
+	else if (m->verdict == OPEN_LOST || (m->verdict == OPEN_THROTTLED && conn->proved))
+		broke(conn, m);
+	else
 		trouble(conn, m->verdict, m->code, m->status, msg_str(""), m->text);
-	}
 	dispatch_pool(pool);
 }
 
@@ -114,13 +121,71 @@ static struct job *job_of(struct conn *conn, const struct msg_deliver_result *m)
 	return NULL;
 }
 
-/* fewer - 452 4.5.3: so many at a time are too many for this site */
-static void fewer(struct job *job, unsigned refused)
+/* What the results of one job say of the site. */
+struct tally {
+	unsigned accepted, answered, trouble, refusals, too_many;
+	bool one_domain;
+	struct job_result words; /* of the trouble */
+};
+
+/* names_domains - whether a reply wants one domain a transaction */
+static bool names_domains(struct msg_bytes text)
 {
-	struct conf_site *limits = &job->conn->pool->site->limits;
-	if (refused && refused < job->nrcpts &&
-	    job->nrcpts - refused < limits->recipients_per_message)
-		limits->recipients_per_message = job->nrcpts - refused;
+	static const char phrase[] = "multiple destination domains";
+	for (size_t i = 0; i + sizeof(phrase) - 1 <= text.len; i++)
+		if (!strncasecmp(text.data + i, phrase, sizeof(phrase) - 1))
+			return true;
+	return false;
+}
+
+/* count - one more result */
+static void count(struct tally *t, const struct job_result *result)
+{
+	bool refusal;
+	if (result->outcome == OUT_SENT) {
+		t->accepted++;
+	} else if (result->outcome == OUT_TOO_MANY) {
+		t->too_many++;
+		t->one_domain = t->one_domain || names_domains(result->text);
+	} else if (result->outcome == OUT_DEFERRED &&
+		   throttle_is_trouble(result->code, result->status, result->text, &refusal)) {
+		t->trouble++;
+		t->refusals += refusal;
+		t->words = *result;
+	} else if (result->code) {
+		t->answered++; /* without a code they are words of ours */
+	}
+}
+
+/* fewer - 452 4.5.3: so many at a time are too many for this site */
+static void fewer(const struct job *job, const struct tally *t)
+{
+	struct site *site = job->conn->pool->site;
+	unsigned fits = job->nrcpts - t->too_many;
+	if (t->one_domain) {
+		site->one_domain = true;
+	} else if (t->too_many && fits && fits < site->limits.recipients_per_message) {
+		site->fewer = fits;
+		site->limits.recipients_per_message = fits;
+	}
+}
+
+/* judge - what the site made of a transaction */
+static void judge(struct conn *conn, const struct tally *t, struct msg_bytes host)
+{
+	struct site *site = conn->pool->site;
+	if (t->accepted || t->answered) {
+		conn->proved = true;
+		site_proved(site);
+	}
+	if (t->accepted)
+		site_accepted(site);
+	if (t->accepted || t->answered || !t->trouble)
+		return; /* a trouble among others is that recipient's own */
+	if (t->refusals == t->trouble && ++site->throttle.refusals < THROTTLE_REFUSALS)
+		return;
+	site_set_trouble(site, "throttled", t->words.code, t->words.status, host, t->words.text);
+	site_trouble(site, THROTTLE_SESSION);
 }
 
 /* apply - one result of a job; *at is where the search for its number begins */
@@ -134,13 +199,12 @@ static void apply(
 			continue;
 		*at = i + 1;
 		job_leave(job, i);
+		job->tried = job->tried || result->outcome != OUT_NOT_TRIED;
 		if (result->outcome == OUT_NOT_TRIED || result->outcome == OUT_TOO_MANY) {
 			dispatch_give_back(rcpt);
 			return;
 		}
 		poison_cleared(rcpt->msg);
-		job->conn->proved = true;
-		site_proved(job->conn->pool->site);
 		settle_result(rcpt, result, via);
 		return;
 	}
@@ -158,13 +222,15 @@ static void apply_all(struct job *job, const struct msg_deliver_result *m)
 	    .transfer_ms = m->transfer_ms,
 	    .kind = m->kind};
 	struct job_result result;
+	struct tally tally = {0};
 	size_t pos = 0;
-	unsigned at = 0, too_many = 0;
+	unsigned at = 0;
 	while (job_next_result(m->results, &pos, &result) == 1) {
-		too_many += result.outcome == OUT_TOO_MANY;
+		count(&tally, &result);
 		apply(job, &at, &result, &via);
 	}
-	fewer(job, too_many);
+	fewer(job, &tally);
+	judge(job->conn, &tally, m->host);
 	if (!job->nleft)
 		job_end(job);
 }
@@ -200,8 +266,6 @@ void dispatch_worker_gone(struct worker *worker)
 			continue;
 		struct pool *pool = conn->pool;
 		conn_gone(conn);
-		if (pool->site->state == SITE_PROBING && !pool->site->nconns)
-			site_down(pool->site, "deliver ended");
 		dispatch_pool(pool);
 	}
 }

@@ -3,8 +3,8 @@
  * The state of sites: trouble, back-off, probes. Making sites and pools is qmgr/pool.c.
  *
  * Trouble while other connections of the site stand doesn't make it down: it is then known to stand
- * no more than those (ceiling), and the timer lifts that after a while. Only when nothing stands
- * is it down.
+ * no more than those (qmgr/throttle.h). Only when nothing stands, or nothing is accepted at the
+ * lowest limit, is it down.
  */
 #include "qmgr/site.h"
 
@@ -22,8 +22,7 @@
 #include "qmgr/now.h"
 #include "qmgr/schedule.h"
 
-#define CEILING_MS 30000 /* a limit that was met is tried again after so long */
-#define OURS_MS    1000  /* our own limit was met */
+#define OURS_MS 1000 /* our own troubles are tried again after so long */
 
 static const char *const verdicts[] = {
     [OPEN_OK] = "ok",
@@ -66,16 +65,64 @@ static void set_timer(struct site *site, uint64_t ms)
 	event_add(&site->timer, &tv);
 }
 
+/* wanted - whether any mail waits for it */
+static bool wanted(const struct site *site)
+{
+	for (const struct pool *pool = site->pools; pool; pool = pool->next) {
+		const struct dest *dest;
+		DL_FOREACH2(pool->dests, dest, pool_next)
+		{
+			if (dest->refs || dest->index_due != DEST_NEVER)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* rest - nobody waits for it: it is up, with one connection to begin with; that is the probe */
+static void rest(struct site *site)
+{
+	site->probe_at = 0;
+	throttle_restart(&site->throttle);
+	site_enter(site, SITE_UP);
+}
+
+/* probe_pool - what failed last, or any that has a destination */
+static struct pool *probe_pool(struct site *site)
+{
+	struct pool *pool = site->probe_pool ? site->probe_pool : site->pools;
+	if (pool && pool->dests)
+		return pool;
+	for (pool = site->pools; pool && !pool->dests;)
+		pool = pool->next;
+	return pool;
+}
+
 /* probe - open one connection */
 static void probe(struct site *site)
 {
+	struct pool *pool = probe_pool(site);
+	if (!pool || !wanted(site)) {
+		rest(site);
+		return;
+	}
 	site_enter(site, SITE_PROBING);
 	site->probe_at = 0;
-	if (site->nconns || !site->probe_pool)
-		return; /* one is on its way, and speaks for the site */
-	if (dispatch_open(site->probe_pool))
+	if (site->nconns)
+		return; /* the last one is still closing: site_conn_gone() */
+	if (dispatch_open(pool))
 		return;
 	site_enter(site, SITE_DOWN); /* no worker: as soon as there is one */
+	site->probe_at = now_ms() + OURS_MS;
+	set_timer(site, OURS_MS);
+}
+
+/* site_conn_gone - the next probe, if nobody else speaks for the site */
+void site_conn_gone(struct site *site)
+{
+	if (site->state != SITE_PROBING || site->nconns)
+		return;
+	site_enter(site, SITE_DOWN);
 	site->probe_at = now_ms() + OURS_MS;
 	set_timer(site, OURS_MS);
 }
@@ -107,7 +154,7 @@ void site_on_timer(evutil_socket_t fd, short what, void *arg)
 	if (site->state == SITE_DOWN) {
 		site_probe(site);
 	} else if (site->state == SITE_UP) {
-		site->ceiling = 0;
+		site->full_until = 0; /* its clock may be a moment ahead of ours */
 		for (struct pool *pool = site->pools; pool; pool = pool->next)
 			dispatch_pool(pool);
 	}
@@ -139,9 +186,9 @@ static char *print(char *at, const char *end, const char *fmt, ...)
 	return n < end - at ? at + n + 1 : at + (end - at); /* behind the NUL */
 }
 
-/* keep_trouble - what was said last, for the tools and the reasons of what is parked */
-static void keep_trouble(struct site *site, enum open_verdict verdict, uint16_t code,
-    struct msg_bytes status, struct msg_bytes host, struct msg_bytes text)
+/* site_set_trouble - what was said last */
+void site_set_trouble(struct site *site, const char *what, uint16_t code, struct msg_bytes status,
+    struct msg_bytes host, struct msg_bytes text)
 {
 	const size_t size = 800;
 	struct trouble *t = malloc(sizeof(*t) + size);
@@ -154,10 +201,11 @@ static void keep_trouble(struct site *site, enum open_verdict verdict, uint16_t 
 	t->host = at;
 	at = print(at, end, "%.*s", host.len > 100 ? 100 : (int)host.len, host.data);
 	t->text = at;
-	print(at, end, "%s: %s%s%.*s", verdict_name(verdict), t->host, host.len ? ": " : "",
+	print(at, end, "%s: %s%s%.*s", what, t->host, host.len ? ": " : "",
 	    text.len > 500 ? 500 : (int)text.len, text.data);
 	free(site->trouble);
 	site->trouble = t;
+	site->trouble_at = now_ms();
 }
 
 /* site_down - nothing of it stands: park its mail, probe it later */
@@ -179,6 +227,8 @@ void site_down(struct site *site, const char *why)
 	    LOG_U64("next_ms", ms));
 	for (struct pool *pool = site->pools; pool; pool = pool->next) {
 		struct dest *dest, *tmp;
+		while (dispatch_close(pool))
+			;
 		DL_FOREACH_SAFE2(pool->dests, dest, tmp, pool_next)
 		{
 			schedule_park(dest);
@@ -187,46 +237,49 @@ void site_down(struct site *site, const char *why)
 	}
 }
 
+/* next_target - the next host of an ordered list, at once; false: that was the last one */
+static bool next_target(struct pool *pool)
+{
+	if (pool->target + 1 >= pool->ntargets || pool->site->nconns)
+		return false;
+	pool->target++;
+	log_info("site %s: %s; trying %s", pool->site->name, pool->site->trouble->text,
+	    pool->targets[pool->target].host);
+	return dispatch_open(pool);
+}
+
 /* site_failed - a connection did not come to be, or was refused */
 void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
     struct msg_bytes status, struct msg_bytes host, struct msg_bytes text)
 {
 	struct site *site = pool->site;
 	if (verdict == OPEN_LOCAL_LIMIT) {
-		site->ceiling = site->nconns ? site->nconns : 1;
 		log_debug("site %s: our own limit", site->name);
-		if (site->state == SITE_PROBING)
-			site_enter(site, SITE_DOWN);
-		set_timer(site, OURS_MS);
+		site_full(site);
+		site_conn_gone(site);
 		return;
 	}
-	keep_trouble(site, verdict, code, status, host, text);
+	site_set_trouble(site, verdict_name(verdict), code, status, host, text);
 	site->probe_pool = pool;
-	if (pool->ntargets > 1 && pool->target + 1 < pool->ntargets && !site->nconns) {
-		pool->target++; /* the next of the ordered list, at once */
-		log_info("site %s: %s; trying %s", site->name, site->trouble->text,
-		    pool->targets[pool->target].host);
-		if (dispatch_open(pool))
-			return;
-	}
-	pool->target = 0;
-	if (site->nconns) {
-		site->ceiling = site->nconns;
-		set_timer(site, CEILING_MS);
-		log_debug("site %s: %s; stays at %u connections", site->name, site->trouble->text,
-		    site->nconns);
+	if (next_target(pool))
 		return;
-	}
-	site_down(site, verdict_name(verdict));
+	pool->target = 0;
+	if (site->nconns)
+		site_trouble(site, THROTTLE_ENTRY);
+	else
+		site_down(site, verdict_name(verdict));
 }
 
 /* site_opened - it stands */
 void site_opened(struct pool *pool)
 {
 	struct site *site = pool->site;
-	if (site->state == SITE_UP)
+	if (site->state == SITE_UP) {
+		throttle_opened(&site->throttle, site->nconns - site->opening, now_ms());
 		return;
+	}
 	site_enter(site, SITE_UP);
+	throttle_restart(&site->throttle);
 	event_del(&site->timer);
 	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "up"),
 	    LOG_U64("down_ms", now_ms() - site->down_since));
@@ -243,6 +296,7 @@ void site_opened(struct pool *pool)
 void site_proved(struct site *site)
 {
 	site->probe_interval = 0;
+	site->throttle.strikes = 0;
 }
 
 /* site_flush - at once */
@@ -253,12 +307,4 @@ void site_flush(struct site *site)
 	event_del(&site->timer);
 	site->probe_interval = 0;
 	site_probe(site);
-}
-
-/* site_may_open - one at a time, up to the limit */
-bool site_may_open(const struct site *site)
-{
-	if (site->state != SITE_UP || site->opening || site->nconns >= site->limits.connections)
-		return false;
-	return !site->ceiling || site->nconns < site->ceiling;
 }

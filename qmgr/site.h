@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Sites and pools (pool.c makes them, site.c keeps their state). A site is what is limited and
- * backed off together: an MX set, called by its best host; a fixed next hop; local delivery; our
- * own notices. A pool is what may share a connection inside a site: transport, hosts, credential,
- * source address, TLS requirement.
+ * Sites and pools (pool.c makes them, site.c keeps their state, sitelimit.c says how much may go
+ * there). A site is what is limited and backed off together: an MX set, called by its best host; a
+ * fixed next hop; local delivery; our own notices. A pool is what may share a connection inside a
+ * site: transport, hosts, credential, source address, TLS requirement.
  *
  * A site is up, or down: it couldn't be reached or refused us, and no connection of it stands. Then
  * its mail is parked in the index and it is probed with growing distance: a probe is an ordinary
- * connection, and when that opens the site is up and everything due goes.
+ * connection, and when that opens the site is up and everything due goes, in slow start. A site
+ * that is down and has no mail isn't probed: its next mail is the probe.
+ *
+ * What holds mail back here (limit, rate, a site that is down, our own limits) is a local wait: no
+ * recipient's attempts or next time change by it.
  */
 #pragma once
 
@@ -19,6 +23,8 @@
 #include "lib/hash.h"
 #include "lib/job.h"
 #include "lib/msg.h"
+#include "qmgr/rate.h"
+#include "qmgr/throttle.h"
 
 #define SITE_LOCAL              "local"
 #define SITE_NOTICE             "notice"
@@ -28,6 +34,7 @@
 #define SITE_PROBE_OURS_MS      5000   /* so are our own sites */
 #define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
 #define POOL_WINDOW             4      /* jobs a connection has at a time */
+#define SITE_PACED_MAX          1000   /* up to so many messages a second each goes when it's due */
 
 struct conn;
 struct dest;
@@ -46,17 +53,22 @@ struct site {
 	size_t nmx;
 	struct pool *pools;
 	uint32_t nconns;  /* opening or open */
-	uint32_t opening; /* one at a time */
+	uint32_t opening; /* of them */
 	uint32_t flying;  /* recipients in jobs */
-	uint32_t ceiling; /* connections it is known to stand; 0: no such limit was met */
-	bool ours;        /* local, notices: its troubles are our own and soon over */
-	bool fixed;       /* no MX: probed more often */
+	uint32_t fewer;   /* recipients a message may have, learned; 0: as configured */
+	bool one_domain;  /* wants one domain a message, learned */
+	struct throttle throttle;
+	struct rate rate;
+	bool ours;  /* local, notices: its troubles are our own and soon over */
+	bool fixed; /* no MX: probed more often */
 	uint64_t probe_interval, probe_at;
 	uint64_t down_since;
-	struct trouble *trouble; /* the last one; NULL: none */
-	struct pool *probe_pool; /* what failed last */
-	struct event timer;      /* probe, or the next try to open one more */
-	uint64_t last_used;
+	uint64_t full_until;      /* our own limit was met: none is opened before */
+	struct trouble *trouble;  /* the last one; NULL: none */
+	uint64_t trouble_at;      /* when that was; 0: never */
+	struct pool *probe_pool;  /* what failed last */
+	struct event timer;       /* probe, or the next try to open one more */
+	struct event *rate_timer; /* NULL: never waited */
 	UT_hash_handle hh;
 	char name[];
 };
@@ -106,14 +118,19 @@ unsigned site_count(void);
 
 void site_enter(struct site *site, enum site_state state);
 
+/* What was said last: for the tools, and the reason of what is parked. */
+void site_set_trouble(struct site *site, const char *what, uint16_t code, struct msg_bytes status,
+    struct msg_bytes host, struct msg_bytes text);
 /* A connection didn't come to be, or the site refused us. */
 void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
     struct msg_bytes status, struct msg_bytes host, struct msg_bytes text);
 /* A connection stands. */
 void site_opened(struct pool *pool);
+/* A connection is gone: if that was the probe without a word, there is another one. */
+void site_conn_gone(struct site *site);
 /* A recipient was answered: its back-off begins anew. */
 void site_proved(struct site *site);
-/* Nothing of it stands. */
+/* Nothing of it stands, or is to stand. */
 void site_down(struct site *site, const char *why);
 void site_probe(struct site *site);
 /* Its timer. */
@@ -122,8 +139,32 @@ void site_on_timer(evutil_socket_t fd, short what, void *arg);
 /* Probes it now if it is down. */
 void site_flush(struct site *site);
 
+/* -- how much may go there (sitelimit.c) */
+
 /* Whether one more connection may be opened. */
 bool site_may_open(const struct site *site);
+/* Connections it may have now: what adapts, within what is configured. */
+uint32_t site_limit(const struct site *site);
+/* Jobs that one of its connections may have at a time: with a rate none is sent ahead. */
+unsigned site_window(const struct site *site);
+/* Our own limit was met (descriptors, memory): no new connection for a second. */
+void site_full(struct site *site);
+
+/* A transaction was accepted. */
+void site_accepted(struct site *site);
+/* Trouble that throttle.h counts; site_set_trouble() came before. */
+void site_trouble(struct site *site, enum throttle_kind kind);
+
+/*
+ * Whether the rate allows a message now; if not, all pools of the site are looked at again
+ * (dispatch_pool()) when it does.
+ */
+bool site_rate_ready(struct site *site);
+/* One message goes; one came back not tried. */
+void site_rate_take(struct pool *pool);
+void site_rate_back(struct site *site);
+/* A pool that has mail can't open: closes an idle connection of another one of the site. */
+void site_make_room(struct pool *pool);
 
 /* Frees what nothing needs; reads limits anew. */
 void site_sweep(void);

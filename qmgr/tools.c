@@ -75,12 +75,13 @@ static void view_site(const struct site *site, struct query_site *out)
 		     : site->state == SITE_DOWN ? QUERY_SITE_DOWN
 						: QUERY_SITE_PROBING,
 	    .connections = site->nconns,
-	    .limit = site->limits.connections,
+	    .limit = site_limit(site),
 	    .configured = site->limits.connections,
 	    .rate_count = site->limits.rate.count,
 	    .rate_period = site->limits.rate.period,
 	    .active = site->flying,
 	    .probe_ms = site->probe_at,
+	    .trouble_ms = site->trouble_at,
 	    .trouble = msg_str(site->trouble ? site->trouble->text : "")};
 	for (const struct pool *pool = site->pools; pool; pool = pool->next)
 		out->ready += pool->nready;

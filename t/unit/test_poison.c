@@ -18,9 +18,10 @@
 #include "qmgr/poison.h"
 #include "qmgr/route.h"
 #include "qmgr/segments.h"
+#include "qmgr/site.h"
 #include "qmgr_world.h"
 
-#define MESSAGES 12
+#define MESSAGES (THROTTLE_START * POOL_WINDOW) /* all that a new site's connections hold */
 
 WORLD_SELF
 
