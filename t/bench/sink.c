@@ -233,12 +233,12 @@ static void release_held(uint64_t t)
 	}
 }
 
-static void on_accept(int listener)
+static bool on_accept(int listener)
 {
 	int one = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 	struct session *s = fd < 0 ? NULL : malloc(sizeof(*s));
 	if (!s)
-		return;
+		return false;
 	s->fd = fd;
 	s->body = s->mail = s->rcpt = s->dead = false;
 	s->due = s->bytes = 0;
@@ -249,6 +249,7 @@ static void on_accept(int listener)
 	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
 	say(s, "220 sink.example.test ESMTP\r\n");
 	flush(s);
+	return true;
 }
 
 static void loop(int listener)
@@ -259,7 +260,8 @@ static void loop(int listener)
 		for (int i = 0; i < n; i++) {
 			struct session *s = ev[i].data.ptr;
 			if (!s) {
-				on_accept(listener);
+				while (on_accept(listener))
+					;
 				continue;
 			}
 			on_event(s, ev[i].events);
@@ -317,7 +319,7 @@ int main(int argc, char **argv)
 		perror("sink: the loopback interface alone");
 		return 1;
 	}
-	if (bind(fd, (struct sockaddr *)&to, sizeof(to)) || listen(fd, 1024)) {
+	if (bind(fd, (struct sockaddr *)&to, sizeof(to)) || listen(fd, 4096)) {
 		perror("sink");
 		return 1;
 	}

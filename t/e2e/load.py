@@ -1,5 +1,6 @@
 """The C load tools of t/bench, and the books that they keep."""
 import collections
+import os
 import re
 import signal
 import subprocess
@@ -8,13 +9,23 @@ from harness import RELEASE, Proc, free_port, _with_us
 
 
 class LoadSink(Proc):
-    """knobs: delay (ms), temp, perm, cut (of 1000)."""
+    """knobs: delay (ms), temp, perm, cut (of 1000). all: on every address of the loopback interface."""
 
-    def __init__(self, house, port=None, delay=0, temp=0, perm=0, cut=0):
+    def __init__(self, house, port=None, delay=0, temp=0, perm=0, cut=0, all=False):
         port = port or free_port()
         self.book = house.path(f"sunk{port}")
+        self.lines, self.seen = 0, 0
         super().__init__([f"{RELEASE}/bench/sink", "-p", str(port), "-o", self.book, "-d", str(delay), "-r", str(temp),
-                          "-b", str(perm), "-x", str(cut)], port)
+                          "-b", str(perm), "-x", str(cut), *(["-A"] if all else [])], port)
+
+    def count(self):
+        """Messages so far; costs no more than the new ones."""
+        with open(self.book, "rb") as f:
+            f.seek(self.seen)
+            new = f.read()
+        self.seen += len(new)
+        self.lines += new.count(b"\n")
+        return self.lines
 
     def got(self):
         """id -> how often"""
@@ -68,6 +79,16 @@ class Load:
         if self.running():
             self.proc.kill()
         self.proc.wait(10)
+
+
+def fill(spool, messages, domains, senders=1, **more):
+    """Puts messages into a spool without index (t/bench/fill): more are its other options."""
+    os.makedirs(spool, exist_ok=True)
+    argv = [f"{RELEASE}/bench/fill", "-n", str(messages), "-d", str(domains), "-s", str(senders)]
+    for name, value in more.items():
+        argv += [f"--{name}", str(value)]
+    done = subprocess.run([*argv, spool], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def account(fates, got):
