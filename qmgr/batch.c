@@ -137,6 +137,16 @@ void batch_forget_segment(uint64_t name)
 	arm();
 }
 
+/* batch_site - what was learned of a site */
+void batch_site(const char *name, const void *row, size_t len)
+{
+	if (len)
+		index_put(&b.extra, TABLE_SITE, name, strlen(name), row, len);
+	else
+		index_del(&b.extra, TABLE_SITE, name, strlen(name));
+	arm();
+}
+
 /* batch_ids - the high-water mark of names and IDs */
 void batch_ids(uint64_t last)
 {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define BATCH_MS       100  /* age of the oldest change when it is committed */
@@ -36,6 +37,9 @@ void batch_segment(struct segment *seg);
 void batch_forget_segment(uint64_t name);
 /* No ID up to this one may be given out again. */
 void batch_ids(uint64_t last);
+
+/* The row of a site (len 0: none any more) goes with the next transaction. */
+void batch_site(const char *name, const void *row, size_t len);
 
 /* A result was taken: a transaction has to follow, if only an empty one, for COMMITTED. */
 void batch_result(void);

@@ -52,6 +52,7 @@ struct dest {
 	struct dest *want_next, *want_prev; /* of those that want to be refilled */
 	struct lookup *lookup;              /* ASKING */
 	bool in_ring, wanted, refilling;
+	bool probe; /* a flush came before its site was known: probe that at once if it is down */
 	bool clamp;                     /* has due times of a wrong clock: read whatever they say */
 	const struct conf_route *route; /* of the configuration in force; NULL: none seen since */
 	struct rcpt *ready;             /* oldest first */

@@ -267,6 +267,7 @@ enum {
 	SITE_INTERVAL = 8,
 	SITE_PROBE = 9,
 	SITE_TROUBLE_AT = 10,
+	SITE_ONE_DOMAIN = 11,
 	SITE_TEXTS = 128,
 	SITE_TROUBLE = 128,
 };
@@ -285,6 +286,7 @@ static const struct {
     {SITE_INTERVAL, offsetof(struct row_site, interval_ms)},
     {SITE_PROBE, offsetof(struct row_site, probe_ms)},
     {SITE_TROUBLE_AT, offsetof(struct row_site, trouble_ms)},
+    {SITE_ONE_DOMAIN, offsetof(struct row_site, one_domain)},
 };
 
 #define SITE_NUMBERS (sizeof(site_numbers) / sizeof(site_numbers[0]))

@@ -13,6 +13,7 @@
 #include "lib/loop.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
+#include "qmgr/keep.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/schedule.h"
@@ -89,8 +90,9 @@ static struct site *site_get(
 	for (; site->nmx < nmx; site->nmx++)
 		site->mx[site->nmx] = copy(mx[site->nmx]);
 	throttle_init(&site->throttle);
-	set_limits(site);
 	evtimer_assign(&site->timer, loop_base(), site_on_timer, site);
+	keep_restore(site, name);
+	set_limits(site);
 	HASH_ADD_STR(sites, name, site);
 	if (!hash_added(site))
 		log_fatal("out of memory for a site");
@@ -155,6 +157,9 @@ static void join(struct dest *dest, struct pool *pool)
 		schedule_park(dest);
 	else
 		dispatch_pool(pool);
+	if (dest->probe)
+		site_flush(pool->site);
+	dest->probe = false;
 }
 
 /* local_lmtp - mailboxes that are reached by LMTP */
@@ -312,6 +317,7 @@ void site_sweep(void)
 	HASH_ITER (hh, sites, site, tmp) {
 		if (site->pools || site->nconns)
 			continue;
+		keep_leave(site);
 		event_del(&site->timer);
 		if (site->rate_timer)
 			event_free(site->rate_timer);

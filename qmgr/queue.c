@@ -13,6 +13,7 @@
 #include "qmgr/dispatch.h"
 #include "qmgr/grant.h"
 #include "qmgr/index.h"
+#include "qmgr/keep.h"
 #include "qmgr/links.h"
 #include "qmgr/now.h"
 #include "qmgr/reclaim.h"
@@ -47,6 +48,7 @@ static void on_drain_check(evutil_socket_t fd, short what, void *arg)
 		event_add(q.drain, &(struct timeval){.tv_usec = DRAIN_CHECK_MS * 1000});
 		return;
 	}
+	keep_flush();
 	batch_write_all();
 	q.last_words.done = on_last_words;
 	batch_wait(&q.last_words, true);
@@ -78,6 +80,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what, (void)arg;
 	dest_sweep();
 	site_sweep();
+	keep_sweep();
 	event_add(q.sweep, &(struct timeval){.tv_sec = DEST_SWEEP_MS / 1000});
 }
 
@@ -122,6 +125,9 @@ int queue_open(void)
 	batch_init();
 	schedule_init();
 	int err = recover_open(child_self()->conf->spool, INDEX_MAP_SIZE, &last);
+	if (err)
+		return err;
+	err = keep_load();
 	if (err)
 		return err;
 	q.sweep = evtimer_new(loop_base(), on_sweep, NULL);

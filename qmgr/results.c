@@ -13,6 +13,7 @@
 #include "qmgr/claims.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
+#include "qmgr/keep.h"
 #include "qmgr/links.h"
 #include "qmgr/lookup.h"
 #include "qmgr/message.h"
@@ -164,9 +165,11 @@ static void fewer(const struct job *job, const struct tally *t)
 	unsigned fits = job->nrcpts - t->too_many;
 	if (t->one_domain) {
 		site->one_domain = true;
+		keep_changed(site);
 	} else if (t->too_many && fits && fits < site->limits.recipients_per_message) {
 		site->fewer = fits;
 		site->limits.recipients_per_message = fits;
+		keep_changed(site);
 	}
 }
 

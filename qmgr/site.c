@@ -18,6 +18,7 @@
 #include "lib/loop.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
+#include "qmgr/keep.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/schedule.h"
@@ -85,6 +86,7 @@ static void rest(struct site *site)
 	site->probe_at = 0;
 	throttle_restart(&site->throttle);
 	site_enter(site, SITE_UP);
+	keep_changed(site);
 }
 
 /* probe_pool - what failed last, or any that has a destination */
@@ -186,6 +188,30 @@ static char *print(char *at, const char *end, const char *fmt, ...)
 	return n < end - at ? at + n + 1 : at + (end - at); /* behind the NUL */
 }
 
+/* site_restore_trouble - its text; what it was made of is told by it */
+void site_restore_trouble(struct site *site, struct msg_bytes text, uint64_t at)
+{
+	struct trouble *t = calloc(1, sizeof(*t) + text.len + 2);
+	if (!t)
+		log_fatal("out of memory");
+	t->status = t->host = t->data + text.len + 1;
+	t->text = t->data;
+	memcpy(t->data, text.data, text.len);
+	free(site->trouble);
+	site->trouble = t;
+	t->at_ms = at;
+}
+
+/* site_restore_down - its probe is due when it would have been */
+void site_restore_down(struct site *site, uint64_t since, uint64_t probe_at)
+{
+	uint64_t now = now_ms();
+	site_enter(site, SITE_DOWN);
+	site->down_since = since;
+	site->probe_at = probe_at;
+	set_timer(site, probe_at > now ? probe_at - now : 0);
+}
+
 /* site_set_trouble - what was said last */
 void site_set_trouble(struct site *site, const char *what, uint16_t code, struct msg_bytes status,
     struct msg_bytes host, struct msg_bytes text)
@@ -205,7 +231,7 @@ void site_set_trouble(struct site *site, const char *what, uint16_t code, struct
 	    text.len > 500 ? 500 : (int)text.len, text.data);
 	free(site->trouble);
 	site->trouble = t;
-	site->trouble_at = now_ms();
+	t->at_ms = now_ms();
 }
 
 /* site_down - nothing of it stands: park its mail, probe it later */
@@ -222,6 +248,7 @@ void site_down(struct site *site, const char *why)
 		site->down_since = now;
 	site->probe_at = now + ms;
 	set_timer(site, ms);
+	keep_now(site);
 	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "down"),
 	    LOG_STR("reason", why), LOG_STR("words", site->trouble ? site->trouble->text : NULL),
 	    LOG_U64("next_ms", ms));
@@ -280,6 +307,7 @@ void site_opened(struct pool *pool)
 	}
 	site_enter(site, SITE_UP);
 	throttle_restart(&site->throttle);
+	keep_changed(site);
 	event_del(&site->timer);
 	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "up"),
 	    LOG_U64("down_ms", now_ms() - site->down_since));
@@ -295,6 +323,8 @@ void site_opened(struct pool *pool)
 /* site_proved - a recipient was answered: what was wrong is over */
 void site_proved(struct site *site)
 {
+	if (site->probe_interval)
+		keep_changed(site);
 	site->probe_interval = 0;
 	site->throttle.strikes = 0;
 }

@@ -65,10 +65,12 @@ struct site {
 	uint64_t down_since;
 	uint64_t full_until;      /* our own limit was met: none is opened before */
 	struct trouble *trouble;  /* the last one; NULL: none */
-	uint64_t trouble_at;      /* when that was; 0: never */
 	struct pool *probe_pool;  /* what failed last */
 	struct event timer;       /* probe, or the next try to open one more */
 	struct event *rate_timer; /* NULL: never waited */
+	bool dirty;               /* in keep.c's list of those to be written */
+	struct site *dirty_next, *dirty_prev;
+	uint64_t kept_ms; /* when its row was written; 0: it has none */
 	UT_hash_handle hh;
 	char name[];
 };
@@ -138,6 +140,10 @@ void site_on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* Probes it now if it is down. */
 void site_flush(struct site *site);
+
+/* As they were before a restart (keep.c). */
+void site_restore_trouble(struct site *site, struct msg_bytes text, uint64_t at);
+void site_restore_down(struct site *site, uint64_t since, uint64_t probe_at);
 
 /* -- how much may go there (sitelimit.c) */
 

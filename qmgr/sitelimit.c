@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "qmgr/dispatch.h"
+#include "qmgr/keep.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/site.h"
@@ -64,6 +65,7 @@ void site_accepted(struct site *site)
 	if (!throttle_accepted(
 		t, site->nconns, site->nconns - site->opening, site->limits.connections, now_ms()))
 		return;
+	keep_changed(site);
 	log_debug("site %s: limit %u, ceiling %u", site->name, t->limit, t->ceiling);
 	look_again(site);
 }
@@ -91,6 +93,7 @@ void site_trouble(struct site *site, enum throttle_kind kind)
 		first = THROTTLE_HOLD_MIN_MS;
 	bool cut = throttle_trouble(
 	    t, kind, site->nconns - site->opening, first, site->limits.probe_max, now_ms());
+	keep_changed(site);
 	if (cut)
 		log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name),
 		    LOG_STR("state", "throttled"), LOG_U64("limit", t->limit),

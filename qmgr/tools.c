@@ -81,7 +81,7 @@ static void view_site(const struct site *site, struct query_site *out)
 	    .rate_period = site->limits.rate.period,
 	    .active = site->flying,
 	    .probe_ms = site->probe_at,
-	    .trouble_ms = site->trouble_at,
+	    .trouble_ms = site->trouble ? site->trouble->at_ms : 0,
 	    .trouble = msg_str(site->trouble ? site->trouble->text : "")};
 	for (const struct pool *pool = site->pools; pool; pool = pool->next)
 		out->ready += pool->nready;

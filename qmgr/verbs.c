@@ -141,6 +141,8 @@ void verbs_apply(enum query_verb verb, const struct row *row)
 	flush(rcpt);
 	if (dest->state == DEST_BOUND)
 		site_flush(dest->pool->site);
+	else
+		dest->probe = true;
 }
 
 /* verbs_end - a flush of everything also probes what is down without mail in sight */

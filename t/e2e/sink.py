@@ -128,6 +128,8 @@ class Conversation:
         sink = self.sink
         reply = self.verdict("CONNECT", "")
         self.say(reply or "220 sink.example.test ESMTP")
+        if reply and reply.startswith("421"):
+            return
         sender, to, options = None, [], ""
         while True:
             line = self.line().decode("utf-8", "surrogateescape")
