@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Segments with new places are in a list; a round copies them and leaves the segments alone. The
- * helper thread runs rounds and the reclaiming of files in order, and a segment with places that
+ * Segments with new entries are in a list; a round copies them and leaves the segments alone. The
+ * helper thread runs rounds and the reclaiming of files in order, and a segment with entries that
  * aren't in a round yet isn't finished, so no list is written after its segment is gone.
  */
 #include "qmgr/donelist.h"
@@ -12,21 +12,21 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/donefile.h"
 #include "qmgr/segments.h"
-#include "qmgr/spool.h"
 #include "qmgr/work.h"
 
-/* The places of one segment in a round. */
+/* The entries of one segment in a round. */
 struct part {
 	uint64_t name;
 	size_t first, n;
 };
 
 static struct {
-	struct segment *fresh; /* segments with new places */
+	struct segment *fresh; /* segments with new entries */
 	struct part *parts;
-	uint64_t *places;
-	size_t nparts, parts_room, nplaces, places_room;
+	struct done *entries;
+	size_t nparts, parts_room, nentries, entries_room;
 	struct work work;
 	struct event *timer;
 	bool running;
@@ -40,7 +40,7 @@ static void run(struct work *work)
 	(void)work;
 	for (size_t i = 0; i < dl.nparts && !err; i++) {
 		const struct part *p = &dl.parts[i];
-		err = spool_done_append(p->name, dl.places + p->first, p->n);
+		err = donefile_append(p->name, dl.entries + p->first, p->n);
 	}
 	/* Not worth more than a word: it only spares duplicates after a crash. */
 	if (err && !dl.err)
@@ -86,17 +86,18 @@ static void start(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what, (void)arg;
 	if (dl.running)
 		return;
-	dl.nparts = dl.nplaces = 0;
+	dl.nparts = dl.nentries = 0;
 	while (dl.fresh) {
 		struct segment *seg = dl.fresh;
 		LL_DELETE2(dl.fresh, seg, done_next);
 		dl.parts = room(dl.parts, &dl.parts_room, dl.nparts + 1, sizeof(*dl.parts));
-		dl.places = room(
-		    dl.places, &dl.places_room, dl.nplaces + seg->ndone_new, sizeof(*dl.places));
+		dl.entries = room(dl.entries, &dl.entries_room, dl.nentries + seg->ndone_new,
+		    sizeof(*dl.entries));
 		dl.parts[dl.nparts++] =
-		    (struct part){.name = seg->name, .first = dl.nplaces, .n = seg->ndone_new};
-		memcpy(dl.places + dl.nplaces, seg->done_new, seg->ndone_new * sizeof(*dl.places));
-		dl.nplaces += seg->ndone_new;
+		    (struct part){.name = seg->name, .first = dl.nentries, .n = seg->ndone_new};
+		memcpy(
+		    dl.entries + dl.nentries, seg->done_new, seg->ndone_new * sizeof(*dl.entries));
+		dl.nentries += seg->ndone_new;
 		seg->ndone_new = 0;
 		segment_unused(seg);
 	}
@@ -108,26 +109,44 @@ static void start(evutil_socket_t fd, short what, void *arg)
 	work_submit(work_files, &dl.work);
 }
 
-/* donelist_add - one more place */
-void donelist_add(struct segment *seg, uint64_t offset)
+/* add - one more entry */
+static void add(struct segment *seg, uint64_t offset, uint64_t who)
 {
 	if (!seg->ndone_new)
 		LL_PREPEND2(dl.fresh, seg, done_next);
-	seg->done_new = room(seg->done_new, &seg->done_room, seg->ndone_new + 1, sizeof(offset));
-	seg->done_new[seg->ndone_new++] = offset;
+	seg->done_new =
+	    room(seg->done_new, &seg->done_room, seg->ndone_new + 1, sizeof(*seg->done_new));
+	seg->done_new[seg->ndone_new++] = (struct done){.offset = offset, .who = who};
 	arm();
 }
 
-/* donelist_has - a binary search */
+/* donelist_add - a whole record */
+void donelist_add(struct segment *seg, uint64_t offset)
+{
+	add(seg, offset, DONE_ALL);
+}
+
+/* donelist_add_rcpt - one recipient of it */
+void donelist_add_rcpt(struct segment *seg, uint64_t offset, struct msg_bytes address)
+{
+	add(seg, offset, donefile_who(address));
+}
+
+/* has - a binary search */
+static bool has(const struct segment *seg, uint64_t offset, uint64_t who)
+{
+	const struct done d = {.offset = offset, .who = who};
+	return seg->ndone && bsearch(&d, seg->done, seg->ndone, sizeof(d), donefile_compare);
+}
+
+/* donelist_has - a whole record */
 bool donelist_has(const struct segment *seg, uint64_t offset)
 {
-	size_t lo = 0, hi = seg->ndone;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		if (seg->done[mid] < offset)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < seg->ndone && seg->done[lo] == offset;
+	return has(seg, offset, DONE_ALL);
+}
+
+/* donelist_has_rcpt - one recipient of it */
+bool donelist_has_rcpt(const struct segment *seg, uint64_t offset, struct msg_bytes address)
+{
+	return seg->ndone && has(seg, offset, donefile_who(address));
 }

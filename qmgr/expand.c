@@ -16,6 +16,7 @@
 #include "lib/str.h"
 #include "qmgr/batch.h"
 #include "qmgr/dest.h"
+#include "qmgr/donelist.h"
 #include "qmgr/links.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
@@ -164,7 +165,7 @@ static unsigned add_members(struct rcpt *alias, struct msg_bytes members)
 	size_t pos = 0;
 	unsigned over = 0;
 	while (job_next_text(members, &pos, &member) == 1) {
-		if (has(msg, member))
+		if (has(msg, member) || donelist_has_rcpt(msg->segment, msg->offset, member))
 			continue;
 		if (msg->next_number >= ENVELOPE_RCPTS_MAX) {
 			over++;

@@ -18,6 +18,7 @@
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
 #include "qmgr/donelist.h"
+#include "qmgr/livemap.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/route.h"
@@ -35,14 +36,23 @@ static struct {
 	bool stopped; /* too much isn't committed */
 } in;
 
-/* stop_reading - the segment is damaged: nothing behind this place is taken */
+/* stop_reading - the segment is damaged: nothing behind this place is taken, unless a map leads on
+ */
 static void stop_reading(struct segment *seg, const char *why)
 {
-	log_error("segment %016llx: %s at offset %llu of %llu; nothing behind it is read, the file "
-		  "is kept",
+	log_error("segment %016llx: %s at offset %llu of %llu; %s, the file is kept",
 	    (unsigned long long)seg->name, why, (unsigned long long)seg->read,
-	    (unsigned long long)seg->submitted);
+	    (unsigned long long)seg->submitted,
+	    seg->map ? "left out" : "nothing behind it is read");
 	seg->damaged = true;
+	if (seg->map)
+		seg->read++;
+}
+
+/* stopped - whether nothing more of it can be read */
+static bool stopped(const struct segment *seg)
+{
+	return seg->read == seg->submitted || (seg->damaged && !seg->map);
 }
 
 /* window - n bytes at the segment's place, or NULL */
@@ -70,12 +80,16 @@ static const unsigned char *window(struct segment *seg, size_t n)
 	return in.len >= n ? in.buf : NULL;
 }
 
-/* add_rcpts - the recipients of the envelope */
+/* add_rcpts - the recipients of the envelope that haven't ended in an earlier run */
 static void add_rcpts(struct message *msg, const unsigned char *envelope, size_t len)
 {
 	struct envelope_rcpt er;
 	size_t pos = 0;
 	for (uint32_t n = 0; envelope_next_rcpt(envelope, len, &pos, &er); n++) {
+		if (donelist_has_rcpt(msg->segment, msg->offset, er.address)) {
+			msg->next_number = n + 1;
+			continue;
+		}
 		struct rcpt *rcpt = rcpt_new(msg, n, er.address);
 		if (!rcpt)
 			log_fatal("out of memory for a recipient");
@@ -100,6 +114,15 @@ static void route_all(struct message *msg)
 	}
 }
 
+/* skip - a record that was done in an earlier run */
+static void skip(struct segment *seg, const struct record *rec)
+{
+	claims_ended(seg->name, seg->read);
+	seg->last_id = rec->id;
+	seg->read += record_len(rec);
+	batch_segment(seg);
+}
+
 /* take - a message of a good record */
 static void take(struct segment *seg, const struct record *rec, const struct envelope *env,
     const unsigned char *envelope)
@@ -120,8 +143,13 @@ static void take(struct segment *seg, const struct record *rec, const struct env
 	msg->ret = env->ret;
 	if (env->envid.len)
 		message_set_envid(msg, env->envid);
-	DL_APPEND(seg->messages, msg);
 	add_rcpts(msg, envelope, rec->envelope_len);
+	if (!msg->left) {
+		message_release(msg);
+		skip(seg, rec);
+		return;
+	}
+	DL_APPEND(seg->messages, msg);
 	counter_add(C_queue_messages, 1);
 	counter_add(C_queue_messages_taken, 1);
 	seg->last_id = rec->id;
@@ -130,9 +158,13 @@ static void take(struct segment *seg, const struct record *rec, const struct env
 	route_all(msg);
 }
 
-/* read_record - the next record of the segment; false when it can't be read */
-static bool read_record(struct segment *seg)
+/* read_record - the next record of the segment */
+static void read_record(struct segment *seg)
 {
+	if (seg->map && (seg->read = livemap_next(seg->map, seg->read)) == seg->submitted) {
+		batch_segment(seg);
+		return;
+	}
 	const struct record_place place = {
 	    .segment = seg->name, .nonce = seg->nonce, .offset = seg->read};
 	uint64_t ids = seg->kind == SEGMENT_SHARED ? SEGMENT_IDS : SEGMENT_SINGLE_IDS;
@@ -141,31 +173,27 @@ static bool read_record(struct segment *seg)
 	const unsigned char *p = window(seg, RECORD_HEADER);
 	if (!p || record_get_header(p, RECORD_HEADER, &place, &rec)) {
 		stop_reading(seg, "no record");
-		return false;
+		return;
 	}
 	if (record_len(&rec) > seg->submitted - seg->read) {
 		stop_reading(seg, "a record longer than what was submitted");
-		return false;
+		return;
 	}
 	if (rec.id <= seg->last_id || rec.id - seg->name >= ids) {
 		stop_reading(seg, "a queue ID that isn't the segment's");
-		return false;
+		return;
 	}
 	p = window(seg, RECORD_HEADER + rec.envelope_len);
 	if (!p || record_check_envelope(p, p + RECORD_HEADER, rec.envelope_len, &rec) ||
 	    envelope_read(p + RECORD_HEADER, rec.envelope_len, &env)) {
 		stop_reading(seg, "a broken envelope");
-		return false;
+		return;
 	}
 	if (donelist_has(seg, seg->read)) {
-		claims_ended(seg->name, seg->read);
-		seg->last_id = rec.id;
-		seg->read += record_len(&rec);
-		batch_segment(seg);
-		return true;
+		skip(seg, &rec);
+		return;
 	}
 	take(seg, &rec, &env, p + RECORD_HEADER);
-	return !seg->damaged;
 }
 
 /* ready_to_read - its file is open and its nonce known */
@@ -204,10 +232,12 @@ static void run(evutil_socket_t fd, short what, void *arg)
 		in.stopped = message_count() > INTAKE_UNCOMMITTED || batch_stuck();
 		if (in.stopped)
 			return;
-		if (seg->read == seg->submitted || seg->damaged || !ready_to_read(seg) ||
-		    !read_record(seg)) {
+		if (stopped(seg) || !ready_to_read(seg)) {
 			finish(seg);
-		} else if (clock_ms() >= until) {
+			continue;
+		}
+		read_record(seg);
+		if (clock_ms() >= until) {
 			event_active(in.again, 0, 0);
 			return;
 		}

@@ -16,6 +16,7 @@
 #include "qmgr/keep.h"
 #include "qmgr/links.h"
 #include "qmgr/now.h"
+#include "qmgr/punch.h"
 #include "qmgr/reclaim.h"
 #include "qmgr/recover.h"
 #include "qmgr/schedule.h"
@@ -138,6 +139,7 @@ int queue_open(void)
 	grant_init(last);
 	schedule_load(on_loaded);
 	space_watch();
+	punch_start();
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "qmgr/batch.h"
 #include "qmgr/links.h"
 #include "qmgr/message.h"
+#include "qmgr/now.h"
 #include "qmgr/segments.h"
 #include "qmgr/spool.h"
 #include "qmgr/work.h"
@@ -39,7 +40,8 @@ static struct {
 	bool running;
 	struct pooled *pool;
 	unsigned npool;
-	bool roomy; /* enough space to keep a pool */
+	uint64_t wanted_ms; /* when a file was last taken, or would have been */
+	bool roomy;         /* enough space to keep a pool */
 	struct event *timer;
 	struct work space_work;
 	uint64_t free_bytes;
@@ -62,8 +64,8 @@ void pool_add(uint64_t name)
 	rc.npool++;
 }
 
-/* pool_take - one of them */
-bool pool_take(uint64_t *name)
+/* take - one of them */
+static bool take(uint64_t *name)
 {
 	struct pooled *p = rc.pool;
 	if (!p)
@@ -73,6 +75,13 @@ bool pool_take(uint64_t *name)
 	*name = p->name;
 	free(p);
 	return true;
+}
+
+/* pool_take - for a grant */
+bool pool_take(uint64_t *name)
+{
+	rc.wanted_ms = now_ms();
+	return take(name);
 }
 
 /* pool_count - files */
@@ -90,10 +99,13 @@ static void run_round(struct work *work)
 	struct segment *seg;
 	unsigned kept = 0;
 	DL_FOREACH (r->segs, seg) {
-		bool keep = seg->kind == SEGMENT_SHARED && kept < r->keep && seg->submitted > 0;
+		bool keep = seg->kind == SEGMENT_SHARED && kept < r->keep && seg->submitted > 0 &&
+			    !seg->punched;
 		int err = keep ? spool_retire(seg->name) : spool_unlink(seg->name, SPOOL_SEGMENT);
 		if (!keep && !err)
 			err = spool_unlink(seg->name, SPOOL_DONE);
+		if (seg->punched && !err) /* after the segment: without the map it can't be read */
+			err = spool_unlink(seg->name, SPOOL_LIVE);
 		if (err)
 			log_warnc(err, "segment %016llx", (unsigned long long)seg->name);
 		kept += keep && !err;
@@ -182,11 +194,11 @@ static void dropped(struct work *work)
 	free(work);
 }
 
-/* drop_pool - space is short: its files give theirs back */
+/* drop_pool - space is short, or nobody has wanted one for long: its files give theirs back */
 static void drop_pool(void)
 {
 	uint64_t name;
-	while (pool_take(&name)) {
+	while (take(&name)) {
 		struct drop *drop = calloc(1, sizeof(*drop));
 		if (!drop)
 			log_fatal("out of memory");
@@ -225,7 +237,7 @@ static void space_known(struct work *work)
 	counter_set(C_spool_free_bytes, rc.free_bytes);
 	counter_set(C_segments_live, segment_count());
 	rc.roomy = rc.free_bytes > min + POOL_ROOM;
-	if (!rc.roomy)
+	if (!rc.roomy || now_ms() > rc.wanted_ms + POOL_IDLE_MS)
 		drop_pool();
 	enum pressure now = rc.free_bytes < min ? PRESSURE_FULL : PRESSURE_NONE;
 	if (now == rc.pressure)
@@ -247,6 +259,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* space_watch - now and then */
 void space_watch(void)
 {
+	rc.wanted_ms = now_ms();
 	rc.space_work.run = run_space;
 	rc.space_work.done = space_known;
 	rc.timer = evtimer_new(loop_base(), on_timer, NULL);

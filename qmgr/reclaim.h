@@ -13,6 +13,7 @@
 
 #define POOL_MAX       4              /* files of 64 MiB that wait to be written over */
 #define POOL_ROOM      (512ull << 20) /* free space above spool_min_free below which none is kept */
+#define POOL_IDLE_MS   30000          /* no segment was wanted for so long: the pool is given up */
 #define SPACE_CHECK_MS 1000
 
 struct segment;

@@ -10,15 +10,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "qmgr/batch.h"
+#include "qmgr/donefile.h"
 #include "qmgr/index.h"
 #include "qmgr/intake.h"
 #include "qmgr/keys.h"
+#include "qmgr/livemap.h"
 #include "qmgr/message.h"
 #include "qmgr/reclaim.h"
 #include "qmgr/segments.h"
@@ -89,18 +92,45 @@ static void found_file(uint64_t name, enum spool_file what, void *arg)
 	seg->found = true;
 }
 
-/* found_done - done lists: what ended since the last commit, or everything for a new index */
-static void found_done(uint64_t name, enum spool_file what, void *arg)
+/* found_map - of a punched segment; where the index knows nothing it stands for the scan */
+static void found_map(struct segment *seg)
 {
-	(void)arg;
-	if (what != SPOOL_DONE)
-		return;
-	struct segment *seg = segment_find(name);
-	if (!seg || !seg->found) {
-		spool_unlink(name, SPOOL_DONE);
+	struct livemap map;
+	int err = livemap_read(seg->name, &map);
+	seg->punched = true;
+	seg->held = spool_held(seg->name);
+	if (err) { /* what the index has is delivered; without it nothing can be found */
+		log_error("segment %016llx: its map can't be read: %s; the file is kept",
+		    (unsigned long long)seg->name, strerror(-err));
+		seg->damaged = true;
 		return;
 	}
-	int err = spool_done_read(name, &seg->done, &seg->ndone);
+	if (!(seg->map = malloc(sizeof(map))))
+		log_fatal("out of memory for a map");
+	*seg->map = map;
+	if (seg->state != SEGMENT_ORPHAN)
+		return;
+	seg->state = SEGMENT_CLOSED;
+	seg->nonce = map.nonce;
+	seg->limit = seg->submitted = map.end;
+}
+
+/* found_side - done lists: what ended since the last commit, or everything for a new index; maps */
+static void found_side(uint64_t name, enum spool_file what, void *arg)
+{
+	(void)arg;
+	if (what == SPOOL_SEGMENT || what == SPOOL_FREE)
+		return;
+	struct segment *seg = segment_find(name);
+	if (!seg || !seg->found || what == SPOOL_NEW) {
+		spool_unlink(name, what);
+		return;
+	}
+	if (what == SPOOL_LIVE) {
+		found_map(seg);
+		return;
+	}
+	int err = donefile_read(name, &seg->done, &seg->ndone);
 	if (err)
 		log_warnc(err, "segment %016llx: done list", (unsigned long long)name);
 }
@@ -165,7 +195,7 @@ int recover_open(const char *spool, uint64_t map_size, uint64_t *last)
 	if (!err)
 		err = spool_list(found_file, NULL);
 	if (!err)
-		err = spool_list(found_done, NULL);
+		err = spool_list(found_side, NULL);
 	if (err)
 		return err;
 	drop_missing();

@@ -15,7 +15,9 @@
 #include "qmgr/dispatch.h"
 #include "qmgr/intake.h"
 #include "qmgr/links.h"
+#include "qmgr/livemap.h"
 #include "qmgr/message.h"
+#include "qmgr/now.h"
 #include "qmgr/reclaim.h"
 #include "qmgr/spool.h"
 #include "qmgr/work.h"
@@ -96,8 +98,10 @@ void segment_enter(struct segment *seg, enum segment_state state)
 	    (unsigned long long)seg->submitted, (unsigned long long)seg->read,
 	    (unsigned long long)seg->taken);
 	seg->state = state;
-	if (state == SEGMENT_CLOSED)
+	if (state == SEGMENT_CLOSED) {
 		seg->writer = NULL;
+		seg->closed_ms = now_ms();
+	}
 	batch_segment(seg);
 }
 
@@ -293,5 +297,8 @@ void segment_remove(struct segment *seg)
 	HASH_DELETE(hh, table, seg);
 	free(seg->done);
 	free(seg->done_new);
+	if (seg->map)
+		free(seg->map->places);
+	free(seg->map);
 	free(seg);
 }

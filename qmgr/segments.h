@@ -22,6 +22,8 @@
 #define SEGMENT_WORKERS    256 /* deliver workers that can be told apart */
 #define SEGMENT_SINGLE_IDS 16
 
+struct done;
+struct livemap;
 struct message;
 struct rcpt;
 struct smtpd_link;
@@ -55,15 +57,20 @@ struct segment {
 	uint32_t refs;       /* results, claims and works that name it */
 	struct message *messages;
 	struct rcpt *opening; /* recipients that wait for the file */
-	uint64_t *done;       /* from the done list: not to be delivered again; sorted */
+	struct done *done;    /* from the done list: not to be delivered again; sorted */
 	size_t ndone;
-	struct segment *done_next; /* of those with new places */
-	uint64_t *done_new;        /* to be appended to it */
+	struct segment *done_next; /* of those with new entries */
+	struct done *done_new;     /* to be appended to it */
 	size_t ndone_new, done_room;
-	bool damaged;  /* a record can't be read: the file is kept for a person */
-	bool queued;   /* intake has it in its list */
-	bool found;    /* at start: the file is there */
-	uint8_t write; /* enum write_state */
+	struct livemap *map;   /* holes are punched: where its records are, found at start */
+	uint64_t closed_ms;    /* when it came into CLOSED; 0: at start */
+	uint64_t held;         /* bytes the file takes when holes are punched; 0: its size */
+	uint64_t punched_live; /* live_bytes when this run punched it; 0: it didn't */
+	bool punched;          /* it has a map: not to be written over */
+	bool damaged;          /* a record can't be read: the file is kept for a person */
+	bool queued;           /* intake has it in its list */
+	bool found;            /* at start: the file is there */
+	uint8_t write;         /* enum write_state */
 	uint64_t workers[SEGMENT_WORKERS / 64]; /* which have its descriptor */
 	struct segment *next, *prev;            /* of intake's or reclaim's list */
 	UT_hash_handle hh;

@@ -34,8 +34,8 @@ static void message_ended(struct message *msg)
 	log_event(LOG_DEBUG, msg->id, "done", LOG_U64("age_ms", now_ms() - msg->arrival_ms));
 }
 
-/* end - the recipient is done, and perhaps its message */
-static void end(struct rcpt *rcpt)
+/* end_as - the recipient is done, and perhaps its message; for good: not to be told again */
+static void end_as(struct rcpt *rcpt, bool for_good)
 {
 	struct message *msg = rcpt->msg;
 	schedule_leave(rcpt);
@@ -43,12 +43,21 @@ static void end(struct rcpt *rcpt)
 	counter_sub(C_queue_recipients, 1);
 	if (--msg->left == 0)
 		message_ended(msg);
+	else if (for_good)
+		donelist_add_rcpt(
+		    msg->segment, msg->offset, msg_bytes(rcpt->address, rcpt->address_len));
 	batch_message(msg);
 	if (rcpt->rowed || rcpt->write != WRITE_CLEAN)
 		batch_rcpt(rcpt);
 	else
 		rcpt_free(rcpt);
 	message_release(msg);
+}
+
+/* end - for good */
+static void end(struct rcpt *rcpt)
+{
+	end_as(rcpt, true);
 }
 
 /* log_end - the line of an attempt */
@@ -240,7 +249,7 @@ void settle_discarded(struct rcpt *rcpt)
 void settle_expanded(struct rcpt *rcpt)
 {
 	log_end(rcpt, "expanded", NULL, NULL);
-	end(rcpt);
+	end_as(rcpt, false);
 }
 
 /* settle_ended - in an earlier run */

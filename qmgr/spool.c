@@ -20,9 +20,6 @@
 #include "lib/wire.h"
 
 #define NAME_SIZE 32
-/* A place has at most 44 bits: RECORD_BODY_MAX has 40. */
-#define DONE_CHECK_BITS 20
-#define DONE_MAX        (1u << 20) /* entries: more than records fit into a segment */
 
 static int folder = -1;
 
@@ -30,6 +27,8 @@ static const char *const suffixes[] = {
     [SPOOL_SEGMENT] = "",
     [SPOOL_DONE] = ".done",
     [SPOOL_FREE] = ".free",
+    [SPOOL_LIVE] = ".live",
+    [SPOOL_NEW] = ".new",
 };
 
 /* file_name - of a segment or what belongs to it */
@@ -67,7 +66,7 @@ static int parse_name(const char *text, uint64_t *name)
 	if (digits != 16)
 		return -1;
 	*name = strtoull(text, NULL, 16);
-	for (int i = SPOOL_SEGMENT; i <= SPOOL_FREE; i++) {
+	for (int i = SPOOL_SEGMENT; i <= SPOOL_NEW; i++) {
 		if (!strcmp(text + 16, suffixes[i]))
 			return i;
 	}
@@ -150,6 +149,16 @@ int spool_open_read(uint64_t name, int *fd, uint64_t *size)
 	return 0;
 }
 
+/* spool_held - its blocks */
+uint64_t spool_held(uint64_t name)
+{
+	char file[NAME_SIZE];
+	struct stat st;
+	if (fstatat(folder, file_name(file, name, SPOOL_SEGMENT), &st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	return (uint64_t)st.st_blocks * 512;
+}
+
 /*
  * spool_retire - into the pool; the done list goes last: until the segment has its new name it is
  * what keeps a rebuilt index from sending old mail again
@@ -173,92 +182,27 @@ int spool_unlink(uint64_t name, enum spool_file what)
 	return 0;
 }
 
+/* spool_open_file - by what it is */
+int spool_open_file(uint64_t name, enum spool_file what, int flags)
+{
+	char file[NAME_SIZE];
+	int fd = openat(folder, file_name(file, name, what), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+/* spool_rename - of the same segment */
+int spool_rename(uint64_t name, enum spool_file from, enum spool_file to)
+{
+	char old[NAME_SIZE], new[NAME_SIZE];
+	file_name(old, name, from);
+	file_name(new, name, to);
+	return renameat(folder, old, folder, new) ? -errno : 0;
+}
+
 /* spool_sync - the folder's entries */
 int spool_sync(void)
 {
 	return fsync(folder) ? -errno : 0;
-}
-
-/*
- * done_entry - a place as the done list has it: the place and 20 bits that only it has in this
- * segment, so that what a power failure leaves of an unsynced file (zeros) isn't taken for a place
- */
-static uint64_t done_entry(uint64_t name, uint64_t offset)
-{
-	uint64_t x = name ^ (offset + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return offset << DONE_CHECK_BITS | (x ^ x >> 31) >> (64 - DONE_CHECK_BITS);
-}
-
-/* spool_done_append - to the done list, which is opened for it: once a commit and segment */
-int spool_done_append(uint64_t name, const uint64_t *v, size_t n)
-{
-	char file[NAME_SIZE];
-	int fd = openat(folder, file_name(file, name, SPOOL_DONE),
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	int err = 0;
-	for (size_t i = 0; !err && i < n;) {
-		uint64_t out[512];
-		size_t k = n - i < 512 ? n - i : 512;
-		for (size_t j = 0; j < k; j++)
-			out[j] = htobe64(done_entry(name, v[i + j]));
-		if (write(fd, out, k * 8) != (ssize_t)(k * 8))
-			err = errno ? -errno : -EIO;
-		i += k;
-	}
-	close(fd);
-	return err;
-}
-
-/* compare - for qsort and bsearch */
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-/* spool_done_read - the whole done list; what isn't an entry is left out */
-int spool_done_read(uint64_t name, uint64_t **v, size_t *n)
-{
-	char file[NAME_SIZE];
-	struct stat st;
-	*v = NULL;
-	*n = 0;
-	int fd =
-	    openat(folder, file_name(file, name, SPOOL_DONE), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	int err = fstat(fd, &st) ? -errno : 0;
-	size_t count = err ? 0 : (size_t)st.st_size / 8;
-	if (count > DONE_MAX)
-		count = DONE_MAX;
-	if (count && !(*v = malloc(count * 8)))
-		err = -ENOMEM;
-	if (!err && count) {
-		ssize_t got = pread(fd, *v, count * 8, 0);
-		if (got < 0)
-			err = -errno;
-		*n = got > 0 ? (size_t)got / 8 : 0;
-	}
-	size_t good = 0;
-	for (size_t i = 0; i < *n; i++) {
-		uint64_t entry = be64toh((*v)[i]), offset = entry >> DONE_CHECK_BITS;
-		if (entry == done_entry(name, offset))
-			(*v)[good++] = offset;
-	}
-	*n = good;
-	if (*n)
-		qsort(*v, *n, 8, compare);
-	close(fd);
-	if (err) {
-		free(*v);
-		*v = NULL;
-		*n = 0;
-	}
-	return err;
 }
 
 /* spool_peek_nonce - magic, name, nonce, place: the first 32 bytes of a header (lib/record.c) */

@@ -5,8 +5,10 @@
  * descriptor; functions return 0 or -E....
  *
  *   <16 hex digits>       a segment
- *   <16 hex digits>.done  the places of its records that are done, u64 each, unsynced
+ *   <16 hex digits>.done  what of its records is done (qmgr/donefile.h), unsynced
+ *   <16 hex digits>.live  where the records lie that live, if holes are punched (qmgr/livemap.h)
  *   <16 hex digits>.free  a segment of the pool: holds nothing any more, to be written over
+ *   <16 hex digits>.new   one of the two before, being written; worth nothing
  */
 #pragma once
 
@@ -15,7 +17,7 @@
 
 #include "lib/record.h"
 
-enum spool_file { SPOOL_SEGMENT, SPOOL_DONE, SPOOL_FREE };
+enum spool_file { SPOOL_SEGMENT, SPOOL_DONE, SPOOL_FREE, SPOOL_LIVE, SPOOL_NEW };
 
 /* Opens (and makes) the folder spool/segments. */
 int spool_open(const char *spool);
@@ -33,6 +35,9 @@ int spool_reuse(uint64_t old, uint64_t name, int *wfd, int *rfd, uint64_t *size)
 /* Opens a segment to be read. */
 int spool_open_read(uint64_t name, int *fd, uint64_t *size);
 
+/* Bytes that a segment's blocks take; 0 when it can't be told. */
+uint64_t spool_held(uint64_t name);
+
 /* Puts a dead segment into the pool; its done list goes away after it. */
 int spool_retire(uint64_t name);
 
@@ -42,9 +47,11 @@ int spool_unlink(uint64_t name, enum spool_file what);
 /* Makes what was created and renamed survive a power failure. */
 int spool_sync(void);
 
-/* Appends n places to a segment's done list; reads the whole list (*v is malloc'ed, sorted). */
-int spool_done_append(uint64_t name, const uint64_t *v, size_t n);
-int spool_done_read(uint64_t name, uint64_t **v, size_t *n);
+/* A descriptor of a file with these flags (O_CREAT makes it 0600), or -E.... */
+int spool_open_file(uint64_t name, enum spool_file what, int flags);
+
+/* What a segment has under one kind of name gets the other, in the place of what was there. */
+int spool_rename(uint64_t name, enum spool_file from, enum spool_file to);
 
 /*
  * The nonce of the segment's present life as its first record's header says it; -ENOENT when

@@ -70,6 +70,25 @@ const char *world_dir(void)
 	return dir;
 }
 
+void world_remove_index(void)
+{
+	char cmd[128];
+	snprintf(cmd, sizeof(cmd), "rm -rf %s/index", dir);
+	check(system(cmd) == 0);
+}
+
+void world_flip(uint64_t segment, uint64_t at)
+{
+	char path[128];
+	unsigned char c;
+	snprintf(path, sizeof(path), "%s/segments/%016llx", dir, (unsigned long long)segment);
+	int fd = open(path, O_RDWR);
+	check(fd >= 0 && pread(fd, &c, 1, (off_t)at) == 1);
+	c ^= 0x40;
+	check(pwrite(fd, &c, 1, (off_t)at) == 1);
+	close(fd);
+}
+
 void world_run(void (*fn)(void))
 {
 	int status;

@@ -41,6 +41,9 @@ extern struct child_self world_self;
 void world_make(const char *conf);
 void world_clean(void);
 const char *world_dir(void);
+/* The index is lost; a byte of a segment's file is another. */
+void world_remove_index(void);
+void world_flip(uint64_t segment, uint64_t at);
 
 /* Runs fn in a process of its own and asserts that nothing failed in it. */
 void world_run(void (*fn)(void));

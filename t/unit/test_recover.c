@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "qmgr/donefile.h"
 #include "qmgr/queue.h"
 #include "qmgr/segments.h"
 #include "qmgr_world.h"
@@ -230,23 +231,15 @@ static void one_left(void)
 	check(world_jobs[0].offset == left->offset[2]);
 }
 
-/* remove_index - it is lost */
-static void remove_index(void)
-{
-	char cmd[128];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s/index", world_dir());
-	check(system(cmd) == 0);
-}
-
 static void rebuilt_one_left(void)
 {
-	remove_index();
+	world_remove_index();
 	one_left();
 }
 
 static void rebuilt_nothing_left(void)
 {
-	remove_index();
+	world_remove_index();
 	world_answers = true;
 	world_open();
 	world_link();
@@ -256,7 +249,7 @@ static void rebuilt_nothing_left(void)
 
 static void rebuilt_three(void)
 {
-	remove_index();
+	world_remove_index();
 	world_answers = true;
 	world_open();
 	world_link();
@@ -270,7 +263,7 @@ static void zeros_are_no_places(void)
 {
 	char path[128];
 	unsigned char zero[64] = {0};
-	remove_index();
+	world_remove_index();
 	snprintf(path, sizeof(path), "%s/segments/%016llx.done", world_dir(),
 	    (unsigned long long)left->seg.name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -282,24 +275,10 @@ static void zeros_are_no_places(void)
 	check(world_until(three_jobs, 3000));
 }
 
-/* flip - one byte of the segment's file */
-static void flip(uint64_t at)
-{
-	char path[128];
-	unsigned char c;
-	snprintf(path, sizeof(path), "%s/segments/%016llx", world_dir(),
-	    (unsigned long long)left->seg.name);
-	int fd = open(path, O_RDWR);
-	check(fd >= 0 && pread(fd, &c, 1, (off_t)at) == 1);
-	c ^= 0x40;
-	check(pwrite(fd, &c, 1, (off_t)at) == 1);
-	close(fd);
-}
-
 /* The second record is torn: what was never acknowledged isn't taken. */
 static void torn(void)
 {
-	flip(left->seg.end - 1);
+	world_flip(left->seg.name, left->seg.end - 1);
 	world_answers = true;
 	world_open();
 	world_link();
@@ -408,6 +387,58 @@ static void newer_name(void)
 	check(world_seg.name > left->seg.name + SEGMENT_IDS - 1);
 }
 
+/* -- recipients that ended while others of their message wait */
+
+static const char *const three[] = {"b@example.net", "C@example.net", "d@example.net"};
+
+/* answer_one - of a job's recipients */
+static void answer_one(const struct world_job *job, unsigned i, enum outcome outcome)
+{
+	struct world_job part = *job;
+	part.n = 1;
+	part.number[0] = job->number[i];
+	world_answer(&part, outcome, outcome == OUT_SENT ? 250 : 451, "as told");
+}
+
+static void one_of_three(void)
+{
+	granted_only();
+	left->offset[0] = world_record(world_seg.first_id, "a@x", three, 3);
+	world_submit();
+	check(world_until(a_job, 3000));
+	answer_one(&world_jobs[0], 0, OUT_DEFERRED);
+	answer_one(&world_jobs[0], 1, OUT_SENT);
+	answer_one(&world_jobs[0], 2, OUT_DEFERRED);
+	check(world_until(all_taken, 3000));
+	world_for(200);
+	keep();
+}
+
+static void rebuilt_two_recipients(void)
+{
+	world_remove_index();
+	world_answers = true;
+	world_open();
+	world_link();
+	check(world_until(a_job, 3000));
+	world_for(300);
+	check(world_njobs == 1 && world_jobs[0].n == 2);
+	check(!strcmp(world_jobs[0].address[0], "b@example.net"));
+	check(!strcmp(world_jobs[0].address[1], "d@example.net"));
+	check(world_until(no_segment, 3000));
+}
+
+/* All three ended one by one; the entry for the record itself was lost. */
+static void all_of_three(void)
+{
+	one_of_three();
+	for (unsigned i = 0; i < 3; i += 2) {
+		const struct done d = {
+		    .offset = left->offset[0], .who = donefile_who(msg_str(three[i]))};
+		check(donefile_append(left->seg.name, &d, 1) == 0);
+	}
+}
+
 /* -- the tests: a first life, a second one */
 
 #define LIVES(name, first, second)     \
@@ -435,6 +466,8 @@ LIVES(test_delivered, delivered, nothing_left)
 LIVES(test_delivered_index_lost, delivered, rebuilt_nothing_left)
 LIVES(test_delivered_file_gone, delivered, file_gone)
 LIVES(test_names, granted_only, newer_name)
+LIVES(test_recipients_index_lost, one_of_three, rebuilt_two_recipients)
+LIVES(test_all_recipients_index_lost, all_of_three, rebuilt_nothing_left)
 
 int main(void)
 {
@@ -457,6 +490,8 @@ int main(void)
 	    T(test_delivered_index_lost),
 	    T(test_delivered_file_gone),
 	    T(test_names),
+	    T(test_recipients_index_lost),
+	    T(test_all_recipients_index_lost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Pinned segments: one that is closed and of which little lives gives the blocks of its dead
+ * records back by holes in its file. Once a second a segment is looked for that qualifies; one at a
+ * time is worked on, on the files thread, in slices that others get in between.
+ *
+ * The order that makes it safe: the rows of what lives are read, the index is synced (so that
+ * everything else is dead for good), the map of what lives is written and synced (qmgr/livemap.h),
+ * then the holes are punched. A punched segment is unlinked when it is dead, never written over.
+ */
+#pragma once
+
+#define PUNCH_CHECK_MS 1000
+#define PUNCH_QUIET_MS 10000 /* a segment is closed for so long: it may just be about to end */
+#define PUNCH_RATIO    2     /* it takes more than so many times what lives in it ... */
+#define PUNCH_MIN      65536 /* ... and so many bytes more than that */
+#define PUNCH_ROWS     1000  /* rows read in one slice */
+#define PUNCH_HOLES    64    /* holes punched in one slice */
+#define PUNCH_PAUSE_MS 100   /* between one segment and the next */
+#define PUNCH_AGAIN_MS 60000 /* after an error */
+
+/* Begins to look. */
+void punch_start(void);
