@@ -8,15 +8,26 @@
 #include "cli/tool.h"
 #include "cli/verbs.h"
 
+#define CHANGES "ID... | FILTER [--dry-run] [--json]"
+
 static const struct verb {
 	const char *name, *words, *help;
 	int (*run)(const struct conf *conf, int argc, char **argv);
 } verbs[] = {
     {"status", "[--json]", "processes, restarts, counters", verb_status},
-    {"queue", FILTER_USAGE " [--json]", "list what waits; without a filter everything", verb_queue},
+    {"queue", FILTER_USAGE "\n           [--by site|reason|sender|class] [--json]",
+	"list or group what waits; without a filter everything", verb_queue},
     {"show", "ID... [--json]", "some messages with their recipients", verb_show},
-    {"flush", FILTER_USAGE " [--dry-run]", "make due now; without a filter everything", verb_flush},
-    {"delete", FILTER_USAGE " [--dry-run]", "take out of the queue, without a bounce", verb_delete},
+    {"why", "ID... | FILTER [--json]", "what each recipient waits for, and what to do about it",
+	verb_why},
+    {"flush", CHANGES, "make due now; without a filter everything", verb_flush},
+    {"hold", CHANGES, "set aside until released", verb_hold},
+    {"release", CHANGES, "undo a hold; one more try for what is damaged or poison", verb_release},
+    {"delete", CHANGES " [--bounce]", "take out of the queue, without a bounce", verb_delete},
+    {"bounce", CHANGES, "return to the sender", verb_bounce},
+    {"pause", "[SITE | --domain D | in | out] [--for 2h] [--json]",
+	"stop delivery there, or the intake; without words what is paused", verb_pause},
+    {"resume", "SITE | --domain D | in | out | --all [--json]", "undo a pause", verb_resume},
     {"sites", "[--json]", "state, connections and trouble of each site", verb_sites},
     {"reload", "", "take the configuration file anew", verb_reload},
     {"check", "", "check the configuration file, change nothing", verb_check},
@@ -29,6 +40,8 @@ static int usage(FILE *to)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		fprintf(
 		    to, "  %s %s\n           %s\n", verbs[i].name, verbs[i].words, verbs[i].help);
+	fputs("\nFILTER: all that is given must match; P is text in which * stands for any text\n",
+	    to);
 	return TOOL_USAGE;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/tool.h"
 #include "lib/conf.h"
 #include "lib/qid.h"
 
@@ -41,6 +42,25 @@ static int take_site(struct query_filter *query, const char *value)
 	return 0;
 }
 
+/* take_class - a pattern */
+static int take_class(struct query_filter *query, const char *value)
+{
+	query->class = msg_str(value);
+	return 0;
+}
+
+/* take_reason - a pattern; words without a star are looked for anywhere */
+static int take_reason(struct query_filter *query, const char *value)
+{
+	static char anywhere[QUERY_PATTERN_MAX + 1];
+	int n = strchr(value, '*') ? 0 : snprintf(anywhere, sizeof(anywhere), "*%s*", value);
+
+	if (n >= (int)sizeof(anywhere))
+		return -1;
+	query->reason = msg_str(n ? anywhere : value);
+	return 0;
+}
+
 /* take_older - a duration */
 static int take_older(struct query_filter *query, const char *value)
 {
@@ -67,9 +87,11 @@ static const struct filter_option options_table[] = {
     {"--recipient", "an address or a pattern such as *@example.org", take_recipient},
     {"--domain", "a domain or a pattern such as *.example.org", take_domain},
     {"--site", "a site's name or a pattern", take_site},
+    {"--class", "the name of a class or a pattern", take_class},
+    {"--reason", "words of the last reply, or a pattern such as 4.7.*", take_reason},
     {"--older", "a duration such as 2h or 5d", take_older},
     {"--larger", "a size such as 100K or 1M", take_larger},
-    {"--state", "ready, active, deferred, bouncing, damaged or poison", take_state},
+    {"--state", "ready, active, deferred, paused, held, bouncing, damaged or poison", take_state},
 };
 
 /* find - the row of an option, NULL for another word */
@@ -107,10 +129,16 @@ static int take_option(int argc, char **argv, struct filter *filter, struct filt
 		return options->json = true;
 	if (strcmp(argv[0], "--dry-run") == 0)
 		return options->dry_run = true;
+	if (strcmp(argv[0], "--bounce") == 0)
+		return options->bounce = true;
+	if (strcmp(argv[0], "--by") == 0 && argc > 1) {
+		options->by = argv[1];
+		return 2;
+	}
 	if (strcmp(argv[0], "--all") == 0)
 		return filter->query.all = true;
 	if (!option) {
-		fprintf(stderr, "%s: no such option\n", argv[0]);
+		fprintf(stderr, "%s: no such option; `batonctl --help` lists them\n", argv[0]);
 		return -1;
 	}
 	if (argc < 2 || option->take(&filter->query, argv[1])) {
@@ -118,6 +146,13 @@ static int take_option(int argc, char **argv, struct filter *filter, struct filt
 		return -1;
 	}
 	return 2;
+}
+
+/* filter_nothing - a verb has found nothing to do */
+int filter_nothing(void)
+{
+	fputs("nothing in the queue matches; `batonctl queue` lists what there is\n", stderr);
+	return TOOL_FAILED;
 }
 
 /* filter_parse - word by word */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The one filter language of the queue verbs (DESIGN §9): IDs, or --sender --recipient --domain
- * --site --older --larger --state --all, all of which must match.
+ * The one filter language of the queue verbs (DESIGN §9): IDs, --sender --recipient --domain --site
+ * --class --older --larger --reason --state --all. All that are given must match.
  */
 #pragma once
 
 #include "lib/query.h"
 
-#define FILTER_USAGE                                                                  \
-	"[ID...] [--sender P] [--recipient P] [--domain P] [--site P] [--older 2h]\n" \
-	"           [--larger 1M] [--state ready|active|deferred|bouncing|damaged|poison] [--all]"
+#define FILTER_USAGE                                                                 \
+	"[ID...] [--sender P] [--recipient P] [--domain P] [--site P] [--class P]\n" \
+	"           [--older 2h] [--larger 1M] [--reason P] [--state deferred|held|...] [--all]"
 
 /* Room for the IDs that a filter points to. */
 struct filter {
@@ -20,7 +20,12 @@ struct filter {
 /* What a command line holds besides the filter. */
 struct filter_options {
 	bool json, dry_run;
+	bool bounce;    /* --bounce: of a deletion */
+	const char *by; /* --by: how a listing is grouped; NULL: not */
 };
+
+/* Says that nothing matched; the exit code for that: TOOL_FAILED. */
+int filter_nothing(void);
 
 /*
  * Reads a command line (argv of argc words, without the verb). Returns 0, or -1 after saying on

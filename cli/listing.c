@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Lines are written straight to stdout around json_escape(): at a million rows a tree of values
- * would cost more than the listing. stdout is fully buffered by the tools' mains.
- */
+/* Rows go straight to standard output (cli/fast.h); nothing is kept but what closes a message. */
 #include "cli/listing.h"
 
 #include <inttypes.h>
@@ -10,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/fast.h"
 #include "cli/tool.h"
-#include "lib/json.h"
 #include "lib/qid.h"
 
 struct listing {
@@ -21,40 +18,41 @@ struct listing {
 	size_t rcpts; /* printed of the open message */
 };
 
-/* -- JSON ---------------------------------------------------------------------------------- */
-
-/* json_text - "key":"value" */
-static void json_text(const char *key, struct msg_bytes value)
+/* listing_state - a message is sent, stuck or waiting: the first of these that one of it is */
+unsigned listing_state(struct msg_bytes rcpts)
 {
-	printf("\"%s\":", key);
-	json_write(stdout, value.data ? value.data : "", value.len);
-}
-
-/* worst_state - what the message as a whole is said to be */
-static const char *worst_state(const struct query_row *row)
-{
-	unsigned state = QUERY_STATE_NONE;
+	static const uint8_t order[] = {QUERY_ACTIVE, QUERY_POISON, QUERY_DAMAGED, QUERY_HELD,
+	    QUERY_BOUNCING, QUERY_PAUSED, QUERY_DEFERRED, QUERY_READY};
+	unsigned seen = 0;
 	struct query_rcpt rcpt;
 	size_t pos = 0;
 
-	while (query_next_rcpt(row->rcpts, &pos, &rcpt) == 1)
-		if (rcpt.state > state)
-			state = rcpt.state;
-	return query_state_name(state);
+	while (query_next_rcpt(rcpts, &pos, &rcpt) == 1)
+		seen |= rcpt.state < QUERY_STATES ? 1u << rcpt.state : 0;
+	for (size_t i = 0; i < sizeof(order); i++)
+		if (seen & 1u << order[i])
+			return order[i];
+	return QUERY_STATE_NONE;
 }
+
+/* -- JSON ---------------------------------------------------------------------------------- */
 
 /* json_rcpt - one recipient of the open array */
 static void json_rcpt(const struct query_rcpt *rcpt, bool first)
 {
-	printf(first ? "{" : ",{");
-	json_text("address", rcpt->address);
-	printf(",\"state\":\"%s\",\"attempts\":%u,\"next\":%" PRIu64 ".%03u,",
-	    query_state_name(rcpt->state), rcpt->attempts, rcpt->next_ms / 1000,
-	    (unsigned)(rcpt->next_ms % 1000));
-	json_text("site", rcpt->site);
-	putchar(',');
-	json_text("reason", rcpt->reason);
-	putchar('}');
+	fast_text(first ? "{\"address\":" : ",{\"address\":");
+	fast_json(rcpt->address);
+	fast_text(",\"state\":\"");
+	fast_text(query_state_name(rcpt->state));
+	fast_text("\",\"attempts\":");
+	fast_u64(rcpt->attempts);
+	fast_text(",\"next\":");
+	fast_seconds(rcpt->next_ms);
+	fast_text(",\"site\":");
+	fast_json(rcpt->site);
+	fast_text(",\"reason\":");
+	fast_json(rcpt->reason);
+	fast_char('}');
 }
 
 /* json_head - the message up to its array of recipients */
@@ -63,50 +61,63 @@ static void json_head(const struct query_row *row)
 	char id[QID_TEXT_MAX];
 
 	qid_format(id, row->id);
-	printf("{\"id\":\"%s\",\"arrival\":%" PRIu64 ".%03u,\"size\":%" PRIu64 ",", id,
-	    row->arrival_ms / 1000, (unsigned)(row->arrival_ms % 1000), row->size);
-	json_text("sender", row->sender);
-	printf(",\"class\":\"normal\",\"state\":\"%s\",\"recipients\":[", worst_state(row));
+	fast_text("{\"id\":\"");
+	fast_text(id);
+	fast_text("\",\"arrival\":");
+	fast_seconds(row->arrival_ms);
+	fast_text(",\"size\":");
+	fast_u64(row->size);
+	fast_text(",\"sender\":");
+	fast_json(row->sender);
+	fast_text(",\"class\":");
+	fast_json(row->class);
+	fast_text(",\"state\":\"");
+	fast_text(query_state_name(listing_state(row->rcpts)));
+	fast_text("\",\"recipients\":[");
 }
 
 /* -- text ---------------------------------------------------------------------------------- */
 
-/* clean - peers' words and addresses without anything a terminal would obey */
-static void clean(const char *data, size_t len)
+/* mailq_mark - behind the ID, as Postfix has it: '*' is being sent, '!' waits for a person */
+static const char *mailq_mark(unsigned state)
 {
-	for (size_t i = 0; i < len; i++)
-		putchar((unsigned char)data[i] < 0x20 || data[i] == 0x7f ? '?' : data[i]);
+	if (state == QUERY_ACTIVE)
+		return "*";
+	return state == QUERY_HELD || state == QUERY_DAMAGED || state == QUERY_POISON ? "!" : "";
 }
 
-/* mailq_head - ID, size, arrival, sender; '*' behind the ID of a message that is being sent */
+/* mailq_head - ID, size, arrival, sender */
 static void mailq_head(const struct query_row *row)
 {
 	time_t arrival = (time_t)(row->arrival_ms / 1000);
-	bool active = strcmp(worst_state(row), query_state_name(QUERY_ACTIVE)) == 0;
-	char id[QID_TEXT_MAX], shown[QID_TEXT_MAX + 1], when[32];
+	char id[QID_TEXT_MAX], shown[QID_TEXT_MAX + 1], when[32], line[200];
 	struct tm tm;
 
 	qid_format(id, row->id);
-	snprintf(shown, sizeof(shown), "%s%s", id, active ? "*" : "");
+	snprintf(shown, sizeof(shown), "%s%s", id, mailq_mark(listing_state(row->rcpts)));
 	strftime(when, sizeof(when), "%a %b %e %H:%M:%S", localtime_r(&arrival, &tm));
-	printf("%-14s %8" PRIu64 " %s  ", shown, row->size, when);
+	snprintf(line, sizeof(line), "%-14s %8" PRIu64 " %s  ", shown, row->size, when);
+	fast_text(line);
 	if (row->sender.len == 0)
-		fputs("MAILER-DAEMON", stdout);
-	clean(row->sender.data, row->sender.len);
-	putchar('\n');
+		fast_text("MAILER-DAEMON");
+	fast_clean(row->sender);
+	fast_char('\n');
 }
 
 /* mailq_rcpt - the reason in brackets, then the address, as Postfix has it */
 static void mailq_rcpt(const struct query_rcpt *rcpt)
 {
+	static const char blank[] = "                                         ";
+
 	if (rcpt->reason.len > 0) {
-		printf("%*s(", 17, "");
-		clean(rcpt->reason.data, rcpt->reason.len);
-		puts(")");
+		fast_bytes(blank, 17);
+		fast_char('(');
+		fast_clean(rcpt->reason);
+		fast_text(")\n");
 	}
-	printf("%*s", 41, "");
-	clean(rcpt->address.data, rcpt->address.len);
-	putchar('\n');
+	fast_bytes(blank, 41);
+	fast_clean(rcpt->address);
+	fast_char('\n');
 }
 
 /* -- both ---------------------------------------------------------------------------------- */
@@ -117,7 +128,7 @@ static void open_message(struct listing *l, const struct query_row *row)
 	if (l->form == LISTING_JSON)
 		json_head(row);
 	else if (l->messages == 0)
-		puts("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------");
+		fast_text("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n");
 	if (l->form == LISTING_MAILQ)
 		mailq_head(row);
 	l->open_id = row->id;
@@ -129,13 +140,14 @@ static void open_message(struct listing *l, const struct query_row *row)
 /* close_message - its last recipient was printed */
 static void close_message(struct listing *l)
 {
-	puts(l->form == LISTING_JSON ? "]}" : "");
+	fast_text(l->form == LISTING_JSON ? "]}\n" : "\n");
 	l->open_id = 0;
 }
 
 /* print_row - a message or more of its recipients */
-static int print_row(struct listing *l, const struct query_row *row)
+static int print_row(const struct query_row *row, void *arg)
 {
+	struct listing *l = arg;
 	struct query_rcpt rcpt;
 	size_t pos = 0;
 	int r;
@@ -154,18 +166,53 @@ static int print_row(struct listing *l, const struct query_row *row)
 	return r;
 }
 
+/* closing_lines - Postfix's last line, or its word for an empty queue */
+static void closing_lines(const struct listing *l)
+{
+	char line[80];
+
+	if (l->form != LISTING_MAILQ)
+		return;
+	snprintf(line, sizeof(line), "-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n",
+	    (l->bytes + 1023) / 1024, l->messages, l->messages == 1 ? "" : "s");
+	fast_text(l->messages ? line : "Mail queue is empty\n");
+}
+
+/* listing_print - ask and print */
+int listing_print(const struct conf *conf, const struct query_filter *filter,
+    enum listing_form form, uint64_t *found)
+{
+	struct listing listing = {.form = form};
+	int r = listing_ask(conf, filter, QUERY_ROWS, print_row, &listing);
+
+	if (r == TOOL_OK)
+		closing_lines(&listing);
+	*found = listing.messages;
+	if (fast_flush() && r == TOOL_OK)
+		r = TOOL_FAILED;
+	return r;
+}
+
+/* -- asking -------------------------------------------------------------------------------- */
+
+/* Who gets the rows. */
+struct asker {
+	listing_row_fn *fn;
+	void *arg;
+};
+
 /* on_rows - one packet of the answer */
 static void on_rows(struct chan *chan, union msg_any *msg, void *arg)
 {
 	struct tool *tool = arg;
-	struct listing *l = tool->arg;
+	const struct asker *asker = tool->arg;
 	struct query_row row;
 	size_t pos = 0;
 	int r;
 
 	(void)chan;
 	while ((r = query_next_row(msg->tool_rows.rows, &pos, &row)) == 1)
-		if (print_row(l, &row) < 0)
+		if (asker->fn(&row, asker->arg) < 0)
 			r = -1;
 	if (r < 0) {
 		fputs("qmgr sent rows that cannot be read\n", stderr);
@@ -174,26 +221,27 @@ static void on_rows(struct chan *chan, union msg_any *msg, void *arg)
 	tool->done = msg->tool_rows.last || r < 0;
 }
 
-/* closing_lines - Postfix's last line, or its word for an empty queue */
-static void closing_lines(const struct listing *l)
+/* on_refused - there will be no rows */
+static void on_refused(struct chan *chan, union msg_any *msg, void *arg)
 {
-	if (l->form != LISTING_MAILQ)
-		return;
-	if (l->messages == 0)
-		puts("Mail queue is empty");
-	else
-		printf("-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n",
-		    (l->bytes + 1023) / 1024, l->messages, l->messages == 1 ? "" : "s");
+	const struct msg_tool_changed *m = &msg->tool_changed;
+	struct tool *tool = arg;
+
+	(void)chan;
+	fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
+	tool->result = TOOL_FAILED;
+	tool->done = true;
 }
 
-/* listing_print - ask and print */
-int listing_print(
-    const struct conf *conf, const struct query_filter *filter, enum listing_form form)
+/* listing_ask - the request and its rows */
+int listing_ask(const struct conf *conf, const struct query_filter *filter,
+    enum query_detail detail, listing_row_fn *fn, void *arg)
 {
-	static const struct chan_handlers handlers = {.on[MSG_tool_rows] = on_rows};
+	static const struct chan_handlers handlers = {
+	    .on = {[MSG_tool_rows] = on_rows, [MSG_tool_changed] = on_refused}};
 	unsigned char encoded[QUERY_FILTER_MAX];
-	struct listing listing = {.form = form};
-	struct msg_tool_list ask = {.detail = QUERY_ROWS};
+	struct asker asker = {.fn = fn, .arg = arg};
+	struct msg_tool_list ask = {.detail = (uint8_t)detail};
 	struct tool tool;
 	int n = query_filter_put(filter, encoded, sizeof(encoded)), r;
 
@@ -205,10 +253,8 @@ int listing_print(
 	r = tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR);
 	if (r)
 		return r;
-	tool.arg = &listing;
+	tool.arg = &asker;
 	r = tool_ask(&tool, MSG_tool_list, &ask, &handlers);
 	tool_close(&tool);
-	if (r == TOOL_OK)
-		closing_lines(&listing);
 	return r;
 }

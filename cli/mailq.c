@@ -19,6 +19,7 @@ int main(int argc, char **argv)
 	const struct query_filter all = {.all = true};
 	enum listing_form form = LISTING_MAILQ;
 	const char *file = NULL;
+	uint64_t found;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-C") == 0 && i + 1 < argc)
@@ -29,7 +30,7 @@ int main(int argc, char **argv)
 			return usage(); /* those two are sendmail's, and harmless */
 	}
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
-	int r = listing_print(paths_load(file, "mailq", true), &all, form);
+	int r = listing_print(paths_load(file, "mailq", true), &all, form, &found);
 
 	if (fflush(stdout) && r == TOOL_OK)
 		r = TOOL_FAILED;

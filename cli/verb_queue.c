@@ -5,22 +5,32 @@
 #include <time.h>
 
 #include "cli/filter.h"
+#include "cli/groups.h"
 #include "cli/listing.h"
 #include "cli/tool.h"
 #include "cli/verbs.h"
 #include "lib/json.h"
 
-/* verb_queue - list what matches; without a filter everything */
+/* form_of - as the options say */
+static enum listing_form form_of(const struct filter_options *options)
+{
+	return options->json ? LISTING_JSON : LISTING_MAILQ;
+}
+
+/* verb_queue - list or group what matches; without a filter everything */
 int verb_queue(const struct conf *conf, int argc, char **argv)
 {
 	struct filter_options options;
 	struct filter filter;
+	uint64_t found;
 
 	if (filter_parse(argc, argv, &filter, &options))
 		return TOOL_USAGE;
 	if (query_filter_empty(&filter.query))
 		filter.query.all = true;
-	return listing_print(conf, &filter.query, options.json ? LISTING_JSON : LISTING_MAILQ);
+	if (options.by)
+		return groups_print(conf, &filter.query, options.by, options.json);
+	return listing_print(conf, &filter.query, form_of(&options), &found);
 }
 
 /* verb_show - some messages, by their IDs */
@@ -28,89 +38,17 @@ int verb_show(const struct conf *conf, int argc, char **argv)
 {
 	struct filter_options options;
 	struct filter filter;
+	uint64_t found;
+	int r;
 
 	if (filter_parse(argc, argv, &filter, &options))
 		return TOOL_USAGE;
 	if (filter.query.nids == 0) {
-		fputs("usage: batonctl show ID...\n", stderr);
+		fputs("usage: batonctl show ID... [--json]\n", stderr);
 		return TOOL_USAGE;
 	}
-	return listing_print(conf, &filter.query, options.json ? LISTING_JSON : LISTING_MAILQ);
-}
-
-/* on_changed - how much it was */
-static void on_changed(struct chan *chan, union msg_any *msg, void *arg)
-{
-	const struct msg_tool_changed *m = &msg->tool_changed;
-	const struct filter_options *options;
-	struct tool *tool = arg;
-
-	(void)chan;
-	options = tool->arg;
-	tool->done = true;
-	if (m->error.len > 0) {
-		fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
-		tool->result = TOOL_FAILED;
-	} else if (options->json) {
-		printf("{\"messages\":%" PRIu64 ",\"recipients\":%" PRIu64 ",\"dry_run\":%s}\n",
-		    m->messages, m->recipients, options->dry_run ? "true" : "false");
-	} else {
-		printf("%s%" PRIu64 " message%s, %" PRIu64 " recipient%s\n",
-		    options->dry_run ? "would be: " : "", m->messages, m->messages == 1 ? "" : "s",
-		    m->recipients, m->recipients == 1 ? "" : "s");
-	}
-}
-
-/* change - a verb that changes what matches, and answers when that is safe */
-static int change(const struct conf *conf, enum query_verb verb, const struct filter *filter,
-    const struct filter_options *options)
-{
-	static const struct chan_handlers handlers = {.on[MSG_tool_changed] = on_changed};
-	unsigned char encoded[QUERY_FILTER_MAX];
-	struct msg_tool_change ask = {.verb = (uint8_t)verb, .dry_run = options->dry_run};
-	int n = query_filter_put(&filter->query, encoded, sizeof(encoded)), r;
-	struct tool tool;
-
-	if (n < 0) {
-		fputs("the filter is too long\n", stderr);
-		return TOOL_USAGE;
-	}
-	ask.filter = msg_bytes(encoded, (size_t)n);
-	r = tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR);
-	if (r)
-		return r;
-	tool.arg = (void *)options;
-	r = tool_ask(&tool, MSG_tool_change, &ask, &handlers);
-	tool_close(&tool);
-	return r;
-}
-
-/* verb_flush - due now; without a filter everything, as `postqueue -f` */
-int verb_flush(const struct conf *conf, int argc, char **argv)
-{
-	struct filter_options options;
-	struct filter filter;
-
-	if (filter_parse(argc, argv, &filter, &options))
-		return TOOL_USAGE;
-	if (query_filter_empty(&filter.query))
-		filter.query.all = true;
-	return change(conf, QUERY_FLUSH, &filter, &options);
-}
-
-/* verb_delete - gone; never without saying which */
-int verb_delete(const struct conf *conf, int argc, char **argv)
-{
-	struct filter_options options;
-	struct filter filter;
-
-	if (filter_parse(argc, argv, &filter, &options))
-		return TOOL_USAGE;
-	if (query_filter_empty(&filter.query)) {
-		fputs("usage: batonctl delete " FILTER_USAGE "\n", stderr);
-		return TOOL_USAGE;
-	}
-	return change(conf, QUERY_DELETE, &filter, &options);
+	r = listing_print(conf, &filter.query, form_of(&options), &found);
+	return r == TOOL_OK && !found ? filter_nothing() : r;
 }
 
 /* print_when - what, and the time of day; nothing for 0 */

@@ -10,9 +10,21 @@
 /* verb_queue.c */
 int verb_queue(const struct conf *conf, int argc, char **argv);
 int verb_show(const struct conf *conf, int argc, char **argv);
-int verb_flush(const struct conf *conf, int argc, char **argv);
-int verb_delete(const struct conf *conf, int argc, char **argv);
 int verb_sites(const struct conf *conf, int argc, char **argv);
+
+/* verb_change.c */
+int verb_flush(const struct conf *conf, int argc, char **argv);
+int verb_hold(const struct conf *conf, int argc, char **argv);
+int verb_release(const struct conf *conf, int argc, char **argv);
+int verb_delete(const struct conf *conf, int argc, char **argv);
+int verb_bounce(const struct conf *conf, int argc, char **argv);
+
+/* verb_pause.c */
+int verb_pause(const struct conf *conf, int argc, char **argv);
+int verb_resume(const struct conf *conf, int argc, char **argv);
+
+/* verb_why.c */
+int verb_why(const struct conf *conf, int argc, char **argv);
 
 /* verb_control.c */
 int verb_status(const struct conf *conf, int argc, char **argv);

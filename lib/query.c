@@ -68,7 +68,7 @@ const char *query_pause_name(unsigned kind)
 /* query_site_state_name - a site's state as the tools show it */
 const char *query_site_state_name(unsigned state)
 {
-	static const char *const names[] = {"up", "down", "probing"};
+	static const char *const names[] = {"up", "down", "probing", "paused"};
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }
 

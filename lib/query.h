@@ -201,7 +201,12 @@ int query_next_pause(struct msg_bytes rows, size_t *pos, struct query_pause_row 
 
 /* -- rows of sites ------------------------------------------------------------------------- */
 
-enum query_site_state { QUERY_SITE_UP = 0, QUERY_SITE_DOWN = 1, QUERY_SITE_PROBING = 2 };
+enum query_site_state {
+	QUERY_SITE_UP = 0,
+	QUERY_SITE_DOWN = 1,
+	QUERY_SITE_PROBING = 2,
+	QUERY_SITE_PAUSED = 3 /* whatever else it is */
+};
 
 struct query_site {
 	struct msg_bytes name;
@@ -219,7 +224,7 @@ struct query_site {
 	struct msg_bytes trouble;         /* its words; "" without any */
 };
 
-/* "up", "down", "probing". */
+/* "up", "down", "probing", "paused". */
 const char *query_site_state_name(unsigned state);
 
 /* Appends one; -EMSGSIZE leaves out as it was. */

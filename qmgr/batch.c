@@ -155,6 +155,16 @@ void batch_ids(uint64_t last)
 	arm();
 }
 
+/* batch_meta - a row of the table meta */
+void batch_meta(const void *key, size_t key_len, const void *value, size_t len)
+{
+	if (value)
+		index_put(&b.extra, TABLE_META, key, key_len, value, len);
+	else
+		index_del(&b.extra, TABLE_META, key, key_len);
+	arm();
+}
+
 /* batch_result - see that a transaction comes */
 void batch_result(void)
 {
@@ -267,8 +277,7 @@ static void put_due(struct rcpt *rcpt, struct dest *dest)
 	if (rcpt->row_dest) {
 		at.lane = rcpt->row_lane;
 		at.due = rcpt->row_due;
-		size_t len =
-		    keys_due(key, rcpt->row_dest->name, rcpt->row_dest->name_len, &at);
+		size_t len = keys_due(key, rcpt->row_dest->name, rcpt->row_dest->name_len, &at);
 		index_del(&b.ops, TABLE_DUE, key, len);
 		rcpt->row_dest->refs--;
 	}

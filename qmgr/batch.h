@@ -41,6 +41,9 @@ void batch_ids(uint64_t last);
 /* The row of a site (len 0: none any more) goes with the next transaction. */
 void batch_site(const char *name, const void *row, size_t len);
 
+/* A row of the table meta; value NULL: it goes away. */
+void batch_meta(const void *key, size_t key_len, const void *value, size_t len);
+
 /* A result was taken: a transaction has to follow, if only an empty one, for COMMITTED. */
 void batch_result(void);
 

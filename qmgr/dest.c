@@ -15,6 +15,7 @@
 #include "qmgr/lookup.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
+#include "qmgr/pause.h"
 #include "qmgr/route.h"
 #include "qmgr/schedule.h"
 #include "qmgr/site.h"
@@ -52,6 +53,7 @@ struct dest *dest_get(const char *name, size_t len)
 	if (name[0] != '[' && !memchr(name, ':', len))
 		dest->domain_len = (uint16_t)strcspn(dest->name, " ");
 	dest->index_due = dest->noted = DEST_NEVER;
+	dest->paused = pause_covers_dest(dest);
 	evtimer_assign(&dest->timer, loop_base(), on_timer, dest);
 	HASH_ADD(hh, table, name, len, dest);
 	if (!hash_added(dest))
@@ -187,10 +189,13 @@ void dest_remove(struct dest *dest, struct rcpt *rcpt)
 	rcpt_enter(rcpt, RCPT_NEW);
 }
 
-/* dest_parked - its site is down */
+/* dest_parked - its site is down, or somebody paused it */
 bool dest_parked(const struct dest *dest)
 {
-	return dest->state == DEST_BOUND && dest->pool->site->state != SITE_UP;
+	if (dest->paused)
+		return true;
+	return dest->state == DEST_BOUND &&
+	       (dest->pool->site->state != SITE_UP || dest->pool->site->paused);
 }
 
 /* unused - nothing in memory or in the index belongs to it */
@@ -215,8 +220,8 @@ void dest_sweep(void)
 	}
 }
 
-/* reroute - the ready recipients of a destination take their route anew */
-static void reroute(struct dest *dest)
+/* dest_reroute - the ready ones leave the list first: one may come back to it */
+void dest_reroute(struct dest *dest)
 {
 	struct rcpt *rcpt, *tmp, *list = dest->ready;
 	dest->ready = NULL;
@@ -241,7 +246,7 @@ void dest_reconfigure(void)
 	}
 	HASH_ITER (hh, table, dest, tmp) {
 		if (dest->nready)
-			reroute(dest);
+			dest_reroute(dest);
 		else if (dest->index_due != DEST_NEVER)
 			schedule_refill(dest);
 	}

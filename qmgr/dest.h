@@ -52,8 +52,9 @@ struct dest {
 	struct dest *want_next, *want_prev; /* of those that want to be refilled */
 	struct lookup *lookup;              /* ASKING */
 	bool in_ring, wanted, refilling;
-	bool probe; /* a flush came before its site was known: probe that at once if it is down */
-	bool clamp;                     /* has due times of a wrong clock: read whatever they say */
+	bool probe;  /* a flush came before its site was known: probe that at once if it is down */
+	bool paused; /* qmgr/pause.h */
+	bool clamp;  /* has due times of a wrong clock: read whatever they say */
 	const struct conf_route *route; /* of the configuration in force; NULL: none seen since */
 	struct rcpt *ready;             /* oldest first */
 	uint32_t nready;
@@ -98,8 +99,11 @@ void dest_push(struct dest *dest, struct rcpt *rcpt);
 void dest_push_front(struct dest *dest, struct rcpt *rcpt);
 void dest_remove(struct dest *dest, struct rcpt *rcpt);
 
-/* Whether recipients may wait in memory: not while its site is down. */
+/* Whether recipients may not wait in memory: its site is down, or it rests (qmgr/pause.h). */
 bool dest_parked(const struct dest *dest);
+
+/* Its ready recipients take their routes anew. */
+void dest_reroute(struct dest *dest);
 
 /* Frees those that nothing needs. */
 void dest_sweep(void);

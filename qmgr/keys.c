@@ -33,8 +33,8 @@ size_t keys_seg(unsigned char buf[8], uint64_t name)
 }
 
 /* keys_due - key of the schedule */
-size_t keys_due(unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len,
-    const struct due_key *key)
+size_t keys_due(
+    unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len, const struct due_key *key)
 {
 	uint32_t lane = htobe32(key->lane);
 	uint64_t due = htobe64(key->due);

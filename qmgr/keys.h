@@ -22,15 +22,15 @@
 
 #include "lib/msg.h"
 
-#define KEYS_ROW_MAX    1024 /* bytes of a row */
-#define KEYS_DEST_MAX   400  /* bytes of a destination's name; LMDB allows keys of 511 */
-#define KEYS_DUE_TAIL   25   /* NUL, lane, due, id, number */
-#define KEYS_DUE_MAX    (KEYS_DEST_MAX + KEYS_DUE_TAIL)
-#define KEYS_META_IDS   "ids"   /* no name or ID up to this one may be given out again */
+#define KEYS_ROW_MAX     1024 /* bytes of a row */
+#define KEYS_DEST_MAX    400  /* bytes of a destination's name; LMDB allows keys of 511 */
+#define KEYS_DUE_TAIL    25   /* NUL, lane, due, id, number */
+#define KEYS_DUE_MAX     (KEYS_DEST_MAX + KEYS_DUE_TAIL)
+#define KEYS_META_IDS    "ids" /* no name or ID up to this one may be given out again */
 #define KEYS_META_FORMAT "format"
 #define KEYS_FORMAT      "3" /* changes with any key or row: another one is put aside, rebuilt */
-#define KEYS_CLASS_MAX  32   /* bytes of a class's name that a row keeps */
-#define KEYS_META_PAUSE "pause" /* then kind u8, name: since u64, until u64 (0: for good) */
+#define KEYS_CLASS_MAX   32  /* bytes of a class's name that a row keeps */
+#define KEYS_META_PAUSE  "pause" /* then kind u8, name: since u64, until u64 (0: for good) */
 
 /* What becomes of a recipient: kept in its row. Numbers are on disk: append only. */
 enum rcpt_stage {
@@ -85,10 +85,10 @@ struct row_msg {
 
 struct row_rcpt {
 	uint8_t stage, depth, notify, flags;
-	uint8_t was; /* POISON: the stage it had */
+	uint8_t was;   /* set aside: the stage it had */
 	uint8_t order; /* enum rcpt_order */
 	uint16_t attempts, code;
-	uint32_t parent;   /* UINT32_MAX: from the envelope */
+	uint32_t parent; /* UINT32_MAX: from the envelope */
 	uint32_t lane;
 	uint64_t due_ms;   /* wall clock */
 	uint64_t tried_ms; /* when the last trouble was met; 0: none */
@@ -135,8 +135,8 @@ struct due_key {
 size_t keys_msg(unsigned char buf[8], uint64_t id);
 size_t keys_rcpt(unsigned char buf[12], uint64_t id, uint32_t number);
 size_t keys_seg(unsigned char buf[8], uint64_t name);
-size_t keys_due(unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len,
-    const struct due_key *key);
+size_t keys_due(
+    unsigned char buf[KEYS_DUE_MAX], const char *dest, size_t dest_len, const struct due_key *key);
 
 /* And back: 0 or -EBADMSG. The destination's name points into the key. */
 int keys_get_msg(const void *key, size_t len, uint64_t *id);

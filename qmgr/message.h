@@ -62,7 +62,7 @@ struct rcpt {
 	struct dest *row_dest; /* its due key in the index: NULL when there is none */
 	uint64_t row_due;
 	uint32_t row_lane;
-	uint32_t lane; /* its class and sender, hashed: qmgr/class.h */
+	uint32_t lane;   /* its class and sender, hashed: qmgr/class.h */
 	struct job *job; /* when FLYING */
 	uint64_t due_ms;
 	struct trouble *trouble; /* NULL: none yet */
@@ -73,7 +73,7 @@ struct rcpt {
 	uint16_t attempts;
 	uint8_t state, stage, write;
 	uint8_t depth, notify;
-	uint8_t was;   /* STAGE_POISON: the stage it had */
+	uint8_t was;   /* set aside: the stage it had */
 	uint8_t order; /* enum rcpt_order */
 	uint8_t flags; /* enum rcpt_flag */
 	bool windowed; /* has a place in the active window */
@@ -92,7 +92,7 @@ struct message {
 	uint32_t left; /* recipients that live, in memory or in the index only */
 	uint32_t next_number;
 	uint8_t write;
-	bool rowed; /* the index has or gets a row of it */
+	bool rowed;  /* the index has or gets a row of it */
 	uint8_t ret; /* RFC 3461 */
 	char *envid; /* NULL: none */
 	struct rcpt *rcpts;

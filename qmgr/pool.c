@@ -16,6 +16,7 @@
 #include "qmgr/keep.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
+#include "qmgr/pause.h"
 #include "qmgr/schedule.h"
 #include "qmgr/site.h"
 
@@ -93,6 +94,7 @@ static struct site *site_get(
 	evtimer_assign(&site->timer, loop_base(), site_on_timer, site);
 	keep_restore(site, name);
 	set_limits(site);
+	site->paused = pause_covers_site(site);
 	HASH_ADD_STR(sites, name, site);
 	if (!hash_added(site))
 		log_fatal("out of memory for a site");

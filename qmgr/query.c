@@ -22,6 +22,7 @@
 #include "qmgr/now.h"
 #include "qmgr/site.h"
 #include "qmgr/verbs.h"
+#include "qmgr/why.h"
 #include "qmgr/work.h"
 
 struct query {
@@ -31,7 +32,7 @@ struct query {
 	void (*ended)(void *arg);
 	void *arg;
 	struct event *timer;
-	bool change, dry_run, rows_wanted;
+	bool change, dry_run, rows_wanted, why;
 	enum query_verb verb;
 	struct query_filter filter;
 	unsigned char filter_bytes[QUERY_FILTER_MAX];
@@ -45,6 +46,8 @@ struct query {
 	int err;
 	/* the answer */
 	struct query_totals totals;
+	uint64_t flying;      /* changed, but a worker has them */
+	unsigned uncommitted; /* changed since the last commit that was waited for */
 	uint64_t last_id;
 	struct query_rows out;
 	uint64_t out_id; /* of the open row; 0: none */
@@ -74,12 +77,14 @@ static bool message_matches(const struct query *q, const struct row_msg *row)
 	return row->plain_len >= f->larger;
 }
 
-/* rcpt_matches - what it says of the recipient's address */
+/* rcpt_matches - what it says of the recipient as it is in the index */
 static bool rcpt_matches(const struct query *q, const struct row_rcpt *row)
 {
 	const struct query_filter *f = &q->filter;
 	struct msg_bytes domain = domain_of(row->address);
 	if (f->recipient.data && !query_match(f->recipient, row->address.data, row->address.len))
+		return false;
+	if (f->class.data && !query_match(f->class, row->class_name.data, row->class_name.len))
 		return false;
 	return !f->domain.data || query_match(f->domain, domain.data, domain.len);
 }
@@ -102,7 +107,7 @@ static int on_rcpt(struct msg_bytes key, struct msg_bytes value, struct msg_byte
 		return err;
 	if (q->filter.nids && id != q->at_id)
 		return 1; /* the next one of the list */
-	if (q->rows.n >= QUERY_SLICE_RCPTS) {
+	if (q->rows.n >= (q->change ? QUERY_SLICE_APPLY : QUERY_SLICE_RCPTS)) {
 		q->at_id = id;
 		q->at_number = number;
 		q->more = true;
@@ -173,7 +178,7 @@ static void open_row(struct query *q, const struct row *row)
 	    .arrival_ms = row->msg.arrival_ms,
 	    .size = row->msg.plain_len,
 	    .sender = row->msg.sender,
-	    .class = msg_str("normal")};
+	    .class = row->rcpt.class_name};
 	if (query_row_begin(&q->out, &head)) {
 		send_rows(q, false);
 		query_row_begin(&q->out, &head);
@@ -196,16 +201,28 @@ static void put_row(struct query *q, const struct row *row, const struct query_r
 	query_row_rcpt(&q->out, rcpt);
 }
 
+/* wanted - what a filter says that only memory knows, and what the verb is for */
+static bool wanted(const struct query *q, const struct query_rcpt *rcpt, const struct verbs_at *at)
+{
+	const struct query_filter *f = &q->filter;
+	if (f->state && f->state != rcpt->state)
+		return false;
+	if (f->site.data && !query_match(f->site, rcpt->site.data, rcpt->site.len))
+		return false;
+	if (f->reason.data && !query_match(f->reason, rcpt->reason.data, rcpt->reason.len))
+		return false;
+	return !q->change || verbs_concern(q->verb, at);
+}
+
 /* one - a row that the index thread found */
 static void one(struct query *q, const struct row *row)
 {
+	char text[WHY_TEXT_MAX];
 	struct query_rcpt rcpt;
-	if (!verbs_view(row, &rcpt))
+	struct verbs_at at;
+	if (!verbs_view(row, &rcpt, &at))
 		return; /* it has ended meanwhile */
-	const struct query_filter *f = &q->filter;
-	if (f->state && f->state != rcpt.state)
-		return;
-	if (f->site.data && !query_match(f->site, rcpt.site.data, rcpt.site.len))
+	if (!wanted(q, &rcpt, &at))
 		return;
 	q->totals.recipients++;
 	if (row->id != q->last_id) {
@@ -213,10 +230,15 @@ static void one(struct query *q, const struct row *row)
 		q->totals.bytes += row->msg.plain_len;
 	}
 	q->last_id = row->id;
-	if (q->change && !q->dry_run)
-		verbs_apply(q->verb, row);
-	else if (q->rows_wanted)
+	if (q->change && !q->dry_run) {
+		q->uncommitted++;
+		if (!verbs_apply(q->verb, row))
+			q->flying++;
+	} else if (q->rows_wanted) {
+		if (q->why)
+			why_fill(row, &at, &rcpt, text, sizeof(text));
 		put_row(q, row, &rcpt);
+	}
 }
 
 /* finish - free, and tell the owner */
@@ -237,16 +259,27 @@ static void on_changed(struct batch_wait *wait)
 	struct query *q = (struct query *)((char *)wait - offsetof(struct query, wait));
 	if (q->chan)
 		CHAN_SEND(q->chan, tool_changed, .messages = q->totals.messages,
-		    .recipients = q->totals.recipients, .error = msg_str(""));
+		    .recipients = q->totals.recipients, .flying = q->flying, .error = msg_str(""));
 	finish(q);
+}
+
+/* log_change - who reads the log wants to know where mail went */
+static void log_change(const struct query *q)
+{
+	static const char *const names[QUERY_VERBS] = {
+	    "none", "flush", "delete", "hold", "release", "bounce"};
+	log_event(LOG_INFO, 0, "tool", LOG_STR("verb", names[q->verb]),
+	    LOG_U64("messages", q->totals.messages), LOG_U64("recipients", q->totals.recipients));
 }
 
 /* last_slice - the answer's end */
 static void last_slice(struct query *q)
 {
 	if (q->change) {
-		if (!q->dry_run)
+		if (!q->dry_run) {
 			verbs_end(q->verb, &q->filter);
+			log_change(q);
+		}
 		q->wait.done = on_changed;
 		batch_wait(&q->wait, !q->dry_run);
 		return;
@@ -268,6 +301,9 @@ static void again(evutil_socket_t fd, short what, void *arg)
 		finish(q);
 	} else if (q->chan && chan_backlog(q->chan) > QUERY_BACKLOG) {
 		event_add(q->timer, &(struct timeval){.tv_usec = QUERY_PAUSE_MS * 1000});
+	} else if (q->uncommitted >= QUERY_UNCOMMITTED) {
+		q->uncommitted = 0;
+		batch_wait(&q->wait, false);
 	} else {
 		wire_out_reset(&q->rows.out);
 		q->rows.n = 0;
@@ -351,7 +387,8 @@ struct query *query_list(
 	struct query *q = begin(chan, m->filter, ended, arg);
 	if (!q)
 		return NULL;
-	q->rows_wanted = m->detail == QUERY_ROWS;
+	q->why = m->detail == QUERY_WHY;
+	q->rows_wanted = m->detail == QUERY_ROWS || q->why;
 	start(q);
 	return q;
 }

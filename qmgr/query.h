@@ -3,7 +3,8 @@
  * The queue for the tools: listing, and the verbs that change it (lib/query.h is the form). A
  * request walks the index by message ID in slices on the index thread, after a commit of
  * everything that was only in memory: that is its view. What is in memory decides the state that a
- * row shows, and is what a verb works on. A changing verb is answered after a sync.
+ * row shows, and is what a verb works on. A changing verb brings what it changes into memory, some
+ * thousands between two commits, and is answered after a sync.
  */
 #pragma once
 
@@ -11,7 +12,9 @@
 
 #include "lib/chan.h"
 
-#define QUERY_SLICE_RCPTS 1000       /* recipients of one slice */
+#define QUERY_SLICE_RCPTS 1000       /* recipients of one slice of a listing */
+#define QUERY_SLICE_APPLY 250        /* of one that changes them: about 5 ms in the loop */
+#define QUERY_UNCOMMITTED 8000       /* changed recipients in memory; then a commit is waited for */
 #define QUERY_BACKLOG     (1u << 20) /* bytes that may wait for a tool that reads slowly */
 #define QUERY_PAUSE_MS    5          /* then it is looked at again after so long */
 

@@ -16,6 +16,7 @@
 #include "qmgr/keep.h"
 #include "qmgr/links.h"
 #include "qmgr/now.h"
+#include "qmgr/pause.h"
 #include "qmgr/punch.h"
 #include "qmgr/reclaim.h"
 #include "qmgr/recover.h"
@@ -126,9 +127,10 @@ int queue_open(void)
 	batch_init();
 	schedule_init();
 	int err = recover_open(child_self()->conf->spool, INDEX_MAP_SIZE, &last);
-	if (err)
-		return err;
-	err = keep_load();
+	if (!err)
+		err = pause_load();
+	if (!err)
+		err = keep_load();
 	if (err)
 		return err;
 	q.sweep = evtimer_new(loop_base(), on_sweep, NULL);

@@ -17,6 +17,7 @@
 #include "qmgr/links.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
+#include "qmgr/pause.h"
 #include "qmgr/segments.h"
 #include "qmgr/spool.h"
 #include "qmgr/work.h"
@@ -219,8 +220,10 @@ static void run_space(struct work *work)
 /* space_tell - PRESSURE to one writer */
 void space_tell(struct smtpd_link *link)
 {
-	CHAN_SEND(
-	    link->chan, qmgr_pressure, .level = (uint8_t)rc.pressure, .free_bytes = rc.free_bytes);
+	enum pressure level = rc.pressure;
+	if (level != PRESSURE_FULL && pause_covers_intake())
+		level = PRESSURE_PAUSED;
+	CHAN_SEND(link->chan, qmgr_pressure, .level = (uint8_t)level, .free_bytes = rc.free_bytes);
 }
 
 /* space_known - in the loop */

@@ -200,7 +200,9 @@ int recover_open(const char *spool, uint64_t map_size, uint64_t *last)
 		return err;
 	drop_missing();
 	if (rec.fresh && segment_count())
-		log_warnx("the index is new: %u segments are read again", segment_count());
+		log_warnx("the index is new: %u segments are read again; nothing is held or "
+			  "paused any more",
+		    segment_count());
 	*last = rec.last;
 	return 0;
 }

@@ -5,6 +5,7 @@
  */
 #include "qmgr/route.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/child.h"
@@ -12,6 +13,7 @@
 #include "lib/str.h"
 #include "qmgr/dest.h"
 #include "qmgr/message.h"
+#include "qmgr/pause.h"
 #include "qmgr/schedule.h"
 #include "qmgr/settle.h"
 
@@ -89,6 +91,14 @@ static struct dest *dest_of_route(const struct conf_route *route, const char *do
 	return dest_get(name, n);
 }
 
+/* paused_dest - where mail for a paused domain rests that shares its destination with others */
+static struct dest *paused_dest(const char *domain)
+{
+	char name[sizeof(PAUSE_DEST) + PART_MAX];
+	int n = snprintf(name, sizeof(name), PAUSE_DEST "%s", domain);
+	return dest_get(name, (size_t)n);
+}
+
 /* find_route - of an address by sender */
 static const struct conf_route *find_route(const struct rcpt *rcpt, char *domain)
 {
@@ -108,7 +118,10 @@ static const struct conf_route *assign(struct rcpt *rcpt)
 	}
 	const struct conf_route *route = find_route(rcpt, domain);
 	struct dest *dest = dest_of_route(route, domain);
-	dest->route = route;
+	if (!dest->domain_len && pause_covers_domain(domain, strlen(domain)))
+		dest = paused_dest(domain);
+	else
+		dest->route = route;
 	dest_assign(rcpt, dest);
 	return route;
 }

@@ -295,6 +295,7 @@ void settle_damaged(struct rcpt *rcpt, const char *text)
 {
 	log_text(LOG_ERROR, rcpt->msg->id, "to %s: %s; set aside", rcpt->address, text);
 	schedule_leave(rcpt);
+	rcpt->was = rcpt->stage;
 	rcpt->stage = STAGE_DAMAGED;
 	rcpt_set_trouble(rcpt, 0, msg_str("4.3.0"), msg_str(""), msg_str(text));
 	rcpt_enter(rcpt, RCPT_WAITING);

@@ -153,6 +153,8 @@ void site_on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct site *site = arg;
 	(void)fd, (void)what;
+	if (site->paused)
+		return; /* the end of that looks again */
 	if (site->state == SITE_DOWN) {
 		site_probe(site);
 	} else if (site->state == SITE_UP) {
@@ -332,7 +334,7 @@ void site_proved(struct site *site)
 /* site_flush - at once */
 void site_flush(struct site *site)
 {
-	if (site->state != SITE_DOWN)
+	if (site->state != SITE_DOWN || site->paused)
 		return;
 	event_del(&site->timer);
 	site->probe_interval = 0;

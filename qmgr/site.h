@@ -59,8 +59,9 @@ struct site {
 	bool one_domain;  /* wants one domain a message, learned */
 	struct throttle throttle;
 	struct rate rate;
-	bool ours;  /* local, notices: its troubles are our own and soon over */
-	bool fixed; /* no MX: probed more often */
+	bool ours;   /* local, notices: its troubles are our own and soon over */
+	bool fixed;  /* no MX: probed more often */
+	bool paused; /* qmgr/pause.h */
 	uint64_t probe_interval, probe_at;
 	uint64_t down_since;
 	uint64_t full_until;      /* our own limit was met: none is opened before */

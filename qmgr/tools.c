@@ -3,6 +3,7 @@
 #include "qmgr/tools.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,8 +11,10 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/query.h"
+#include "qmgr/batch.h"
 #include "qmgr/dest.h"
 #include "qmgr/message.h"
+#include "qmgr/pause.h"
 #include "qmgr/query.h"
 #include "qmgr/site.h"
 
@@ -22,6 +25,10 @@ struct tool {
 	struct query *query; /* under way */
 	struct event *sites; /* the next slice of sites */
 	unsigned site_at;
+	/* a pause that is being written */
+	struct batch_wait wait;
+	uint64_t changed, known;
+	bool waits, gone;
 };
 
 static struct {
@@ -45,7 +52,7 @@ static void on_ended(void *arg)
 /* busy - one at a time */
 static bool busy(struct tool *t)
 {
-	bool is = t->query || evtimer_pending(t->sites, NULL);
+	bool is = t->query || t->waits || evtimer_pending(t->sites, NULL);
 	if (is)
 		refuse(t->chan, "one request at a time");
 	return is;
@@ -67,11 +74,64 @@ static void on_change(struct chan *chan, union msg_any *m, void *arg)
 		t->query = query_change(chan, &m->tool_change, on_ended, t);
 }
 
+/* free_tool - it is gone and nothing is under way for it */
+static void free_tool(struct tool *t)
+{
+	event_free(t->sites);
+	free(t);
+	tools.count--;
+}
+
+/* on_pause_safe - the change is on disk */
+static void on_pause_safe(struct batch_wait *wait)
+{
+	struct tool *t = (struct tool *)((char *)wait - offsetof(struct tool, wait));
+	t->waits = false;
+	if (t->gone)
+		free_tool(t);
+	else
+		CHAN_SEND(t->chan, tool_changed, .messages = t->changed, .recipients = t->known,
+		    .error = msg_str(""));
+}
+
+/* on_pause - tool_pause */
+static void on_pause(struct chan *chan, union msg_any *m, void *arg)
+{
+	const struct msg_tool_pause *p = &m->tool_pause;
+	struct tool *t = arg;
+	bool known = true;
+	if (busy(t))
+		return;
+	int err = 0;
+	if (p->resume)
+		t->changed = pause_end(p->kind, p->name);
+	else if ((err = pause_begin((enum query_pause)p->kind, p->name, p->for_ms, &known)) == 0)
+		t->changed = 1;
+	if (err) {
+		refuse(chan,
+		    err == -EMFILE ? "too many things are paused already" : "that can't be paused");
+		return;
+	}
+	t->known = known;
+	t->waits = true;
+	t->wait.done = on_pause_safe;
+	batch_wait(&t->wait, true);
+}
+
+/* on_pauses - tool_pauses */
+static void on_pauses(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)m;
+	if (!busy(arg))
+		pause_list(chan);
+}
+
 /* view_site - a site as the tools see it */
 static void view_site(const struct site *site, struct query_site *out)
 {
 	*out = (struct query_site){.name = msg_str(site->name),
-	    .state = site->state == SITE_UP     ? QUERY_SITE_UP
+	    .state = site->paused               ? QUERY_SITE_PAUSED
+		     : site->state == SITE_UP   ? QUERY_SITE_UP
 		     : site->state == SITE_DOWN ? QUERY_SITE_DOWN
 						: QUERY_SITE_PROBING,
 	    .connections = site->nconns,
@@ -129,10 +189,12 @@ static void on_closed(struct chan *chan, void *arg)
 	struct tool *t = arg;
 	if (t->query)
 		query_orphan(t->query);
-	event_free(t->sites);
 	chan_free(chan);
-	free(t);
-	tools.count--;
+	t->gone = true;
+	if (t->waits)
+		event_del(t->sites);
+	else
+		free_tool(t);
 }
 
 static const struct chan_handlers handlers = {
@@ -141,6 +203,8 @@ static const struct chan_handlers handlers = {
 	    [MSG_tool_list] = on_list,
 	    [MSG_tool_change] = on_change,
 	    [MSG_tool_sites] = on_sites,
+	    [MSG_tool_pause] = on_pause,
+	    [MSG_tool_pauses] = on_pauses,
 	},
     .closed = on_closed,
 };
@@ -168,7 +232,8 @@ static void let_in(int fd)
 	tools.count++;
 	if (allowed && tools.count <= TOOLS_MAX)
 		return;
-	refuse(t->chan, allowed ? "too many tools at a time" : "only root may do this");
+	refuse(t->chan, allowed ? "too many tools at a time"
+				: "only root and the user of the instance may do this");
 	chan_flush(t->chan);
 	on_closed(t->chan, t);
 }

@@ -10,12 +10,32 @@
 #include "lib/query.h"
 #include "qmgr/load.h"
 
-/* Fills in the recipient as the tools see it. False: it has ended. Text lives until the next turn.
- */
-bool verbs_view(const struct row *row, struct query_rcpt *out);
+struct dest;
+struct pause;
+struct rcpt;
+struct site;
 
-/* Does it to the row's recipient. */
-void verbs_apply(enum query_verb verb, const struct row *row);
+/* Where a recipient stands. */
+struct verbs_at {
+	const struct rcpt *rcpt; /* in memory; NULL: only in the index */
+	const struct dest *dest; /* NULL: none is known */
+	const struct site *site; /* NULL: none is known */
+	const struct pause *pause;
+	uint8_t stage, order;
+	uint64_t due;
+};
+
+/*
+ * Fills in the recipient as the tools see it, and where it stands. False: it has ended. Text lives
+ * until the next call.
+ */
+bool verbs_view(const struct row *row, struct query_rcpt *out, struct verbs_at *at);
+
+/* Whether the verb means anything to it: a release to what isn't held doesn't. */
+bool verbs_concern(enum query_verb verb, const struct verbs_at *at);
+
+/* Does it to the row's recipient. False: a worker has it; it is done when it comes back unsent. */
+bool verbs_apply(enum query_verb verb, const struct row *row);
 
 /* After the last row of the request. */
 void verbs_end(enum query_verb verb, const struct query_filter *filter);

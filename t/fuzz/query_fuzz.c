@@ -18,21 +18,25 @@ static void filters(struct msg_bytes in)
 		(void)query_match(f.sender, in.data, in.len);
 }
 
-/* rows - of messages and sites */
+/* rows - of messages, sites and pauses */
 static void rows(struct msg_bytes in)
 {
 	struct query_row row;
 	struct query_rcpt rcpt;
 	struct query_site site;
+	struct query_pause_row pause;
 	struct query_totals totals;
 	size_t pos = 0, at = 0;
 	while (query_next_row(in, &pos, &row) == 1) {
 		size_t rpos = 0;
 		while (query_next_rcpt(row.rcpts, &rpos, &rcpt) == 1)
-			(void)query_state_name(rcpt.state);
+			(void)(query_state_name(rcpt.state) && query_wait_name(rcpt.wait));
 	}
 	while (query_next_site(in, &at, &site) == 1)
 		(void)query_site_state_name(site.state);
+	at = 0;
+	while (query_next_pause(in, &at, &pause) == 1)
+		(void)query_pause_name(pause.kind);
 	(void)query_totals_get(in, &totals);
 }
 
