@@ -29,6 +29,7 @@ static const struct verb {
 	"stop delivery there, or the intake; without words what is paused", verb_pause},
     {"resume", "SITE | --domain D | in | out | --all [--json]", "undo a pause", verb_resume},
     {"sites", "[--json]", "state, connections and trouble of each site", verb_sites},
+    {"dns", DNS_USAGE, "what dnscache says about a name, its figures, or forget a name", verb_dns},
     {"reload", "", "take the configuration file anew", verb_reload},
     {"check", "", "check the configuration file, change nothing", verb_check},
 };

@@ -25,6 +25,9 @@ int verb_resume(const struct conf *conf, int argc, char **argv);
 
 /* verb_why.c */
 int verb_why(const struct conf *conf, int argc, char **argv);
+/* verb_dns.c */
+#define DNS_USAGE "NAME TYPE [--json] | --stats [--json] | --flush NAME"
+int verb_dns(const struct conf *conf, int argc, char **argv);
 
 /* verb_control.c */
 int verb_status(const struct conf *conf, int argc, char **argv);

@@ -25,9 +25,10 @@ bool builtin_answer(uint16_t type, const char *name, struct resolver_answer *out
 		return false;
 	*out = (struct resolver_answer){
 	    .verdict = local ? DNS_NODATA : DNS_NODOMAIN,
-	    .cached = true,
+	    .source = DNS_FROM_BUILTIN,
 	    .ttl_s = CACHE_NEGATIVE_MAX_S,
 	    .why = "",
+	    .server = "",
 	};
 	if (!local || (type != DNS_A && type != DNS_AAAA))
 		return true;

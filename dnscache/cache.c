@@ -225,6 +225,22 @@ unsigned cache_drop(struct cache *cache, const char *name)
 	return dropped;
 }
 
+/* cache_walk - visit all entries */
+void cache_walk(const struct cache *cache, cache_visit *fn, void *arg)
+{
+	const struct node *node;
+	char name[DNS_NAME_SIZE];
+
+	DL_FOREACH (cache->used, node) {
+		size_t len = node->key_len - 2u;
+
+		memcpy(name, node->data + 2, len);
+		name[len] = '\0';
+		if (!fn((uint16_t)(node->data[0] << 8 | node->data[1]), name, &node->entry, arg))
+			return;
+	}
+}
+
 /* cache_left_s - how long an entry still serves */
 uint32_t cache_left_s(const struct cache_entry *entry, int64_t now_ms)
 {

@@ -30,7 +30,7 @@ struct cache;
 /* What is known of one question. */
 struct cache_fact {
 	enum dns_verdict verdict;
-	bool authentic; /* the upstream said so (AD) */
+	enum dns_security security;
 	uint32_t ttl_s; /* as received; cache_put() keeps it within the bounds above */
 	size_t len;     /* octets of records, at most DNS_RECORDS_BYTES */
 	const uint8_t *records;
@@ -74,6 +74,14 @@ int cache_put(struct cache *cache, uint16_t type, const char *name, const struct
  */
 const struct cache_entry *cache_prolong(
     struct cache *cache, uint16_t type, const char *name, int64_t now_ms);
+
+/*
+ * Calls fn for each entry, the most recently used first, until it returns false. fn must not change
+ * the cache.
+ */
+typedef bool cache_visit(
+    uint16_t type, const char *name, const struct cache_entry *entry, void *arg);
+void cache_walk(const struct cache *cache, cache_visit *fn, void *arg);
 
 /* Forgets what is known under a name, all types of lib/dns.h. Returns how many entries went. */
 unsigned cache_drop(struct cache *cache, const char *name);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dnscache: the resolver cache of all other processes (DESIGN §5). It has no file but sockets; the
- * servers to ask come with the configuration, where master puts those of resolv.conf if the user
- * named none. What it does is in serve.c (askers), site.c, resolve.c, cache.c, upstream.c,
- * exchange.c, query.c and packet.c, from the outside in.
+ * dnscache: the resolver cache of all other processes (DESIGN §5). It has sockets, and two files
+ * that master opens for it: the host's own names (hosts.c) and what it knew when it last ended
+ * (saved.c). The servers to ask come with the configuration, where master puts those of resolv.conf
+ * if the user named none. What it does is in serve.c (askers) and tools.c, site.c, resolve.c,
+ * cache.c, upstream.c with server.c, exchange.c with stream.c, query.c and packet.c, from the
+ * outside in.
  */
+#include "dnscache/hosts.h"
+#include "dnscache/saved.h"
 #include "dnscache/serve.h"
 #include "dnscache/tools.h"
 #include "lib/child.h"
@@ -44,8 +48,13 @@ static void configure(const struct conf *conf)
 	for (size_t i = 0; i < n; i++)
 		conf_addr_sockaddr(&conf->resolver.servers.v[i], &addrs[i]);
 	upstream_servers(resolver_upstream(resolver), addrs, n);
-	cache_resize(resolver_cache(resolver), conf->resolver.cache);
+	for (size_t i = 0; i < n; i++)
+		upstream_trust(resolver_upstream(resolver), i,
+		    conf_in_nets(&conf->resolver.trusted, (const struct sockaddr *)&addrs[i]));
+	cache_resize(resolver_cache(resolver, RESOLVE_MAIL), conf->resolver.cache);
+	cache_resize(resolver_cache(resolver, RESOLVE_SIDE), conf->resolver.lookup_cache);
 	serve_init(resolver, conf->deliver.ipv6);
+	tools_init(resolver);
 }
 
 /* reconfigured - a reload; what is known stays */
@@ -79,10 +88,31 @@ static void on_listen(struct chan *chan, union msg_any *msg, void *arg)
 	m->socket = -1;
 }
 
+/* on_file - the host's own names, or what the last process knew */
+static void on_file(struct chan *chan, union msg_any *msg, void *arg)
+{
+	struct msg_file *m = &msg->file;
+	struct hosts *hosts;
+
+	(void)chan;
+	(void)arg;
+	if (m->kind == FILE_SAVED) {
+		saved_start(m->file, resolver_cache(resolver, RESOLVE_MAIL), SAVED_EVERY_MS);
+		m->file = -1;
+	} else if (m->kind == FILE_HOSTS) {
+		hosts = hosts_read(m->file);
+		if (hosts == NULL)
+			log_warn("cannot read the hosts file");
+		else
+			log_debug("%zu names in the hosts file", hosts_names(hosts));
+		resolver_hosts(resolver, hosts);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct chan_handlers master = {
-	    .on[MSG_link] = on_link, .on[MSG_listen] = on_listen};
+	    .on[MSG_link] = on_link, .on[MSG_listen] = on_listen, .on[MSG_file] = on_file};
 	static const struct child child = {
 	    .role = ROLE_DNSCACHE,
 	    .sandbox = SANDBOX_DNSCACHE,
@@ -92,10 +122,14 @@ int main(int argc, char **argv)
 	    .reconfigured = reconfigured,
 	};
 	const struct child_self *self = child_start(&child, argc, argv);
+	int code;
 
-	resolver = resolver_new(self->conf->resolver.cache, sockets);
+	resolver =
+	    resolver_new(self->conf->resolver.cache, self->conf->resolver.lookup_cache, sockets);
 	if (resolver == NULL)
 		log_fatal("out of memory");
 	configure(self->conf);
-	return loop_run();
+	code = loop_run();
+	saved_finish();
+	return code;
 }

@@ -15,25 +15,25 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "dnscache/stream.h"
 #include "lib/loop.h"
 
-#define READS_TURN 8 /* packets taken from one socket in a turn */
+#define READS_TURN     8    /* packets taken from one socket in a turn */
+#define QUERY_UDP_READ 4096 /* octets; a server may send more than it was offered */
 
-enum exchange_state { STATE_UDP, STATE_TCP_SEND, STATE_TCP_LENGTH, STATE_TCP_BODY, STATE_OVER };
+enum exchange_state { STATE_UDP, STATE_TCP, STATE_OVER };
 
 struct exchange {
 	enum exchange_state state;
+	struct stream_wait *wait; /* of TCP */
 	int fd;
 	struct event event;
 	struct query_question question;
 	uint16_t id;
-	bool edns;
+	unsigned form;
 	unsigned strays;
 	exchange_done *done;
 	void *arg;
-	/* TCP: what is still to be sent, or what has been received, of `len` octets */
-	uint8_t *buf;
-	size_t at, len;
 };
 
 static struct query_answer parsed;
@@ -56,15 +56,16 @@ static int random16(uint16_t *out)
 /* finish - tell the caller; x may be freed after this */
 static void finish(struct exchange *x, const struct query_answer *answer)
 {
+	if (x->state == STATE_UDP)
+		event_del(&x->event);
 	x->state = STATE_OVER;
-	event_del(&x->event);
 	x->done(x, answer, x->arg);
 }
 
 /* judge - parse what came; false when it wasn't ours. x may be freed after true */
 static bool judge(struct exchange *x, bool tcp, const uint8_t *packet, size_t len)
 {
-	query_parse(&x->question, x->id, x->edns, tcp, packet, len, &parsed);
+	query_parse(&x->question, x->id, (x->form & QUERY_EDNS) != 0, tcp, packet, len, &parsed);
 	if (parsed.status == QUERY_NOT_MINE)
 		return false;
 	finish(x, &parsed);
@@ -74,7 +75,7 @@ static bool judge(struct exchange *x, bool tcp, const uint8_t *packet, size_t le
 /* udp_read - take packets until one is the answer */
 static void udp_read(struct exchange *x)
 {
-	static uint8_t packet[QUERY_TCP_MAX];
+	static uint8_t packet[QUERY_UDP_READ];
 
 	for (int i = 0; i < READS_TURN; i++) {
 		ssize_t n = recv(x->fd, packet, sizeof(packet), 0);
@@ -91,69 +92,13 @@ static void udp_read(struct exchange *x)
 	}
 }
 
-/* await - wait for the socket to become readable or writable */
-static int await(struct exchange *x, short what, event_callback_fn fn)
+/* tcp_heard - what came over the shared connection */
+static void tcp_heard(struct stream_wait *wait, const uint8_t *packet, size_t len)
 {
-	event_assign(&x->event, loop_base(), x->fd, (short)(what | EV_PERSIST), fn, x);
-	return event_add(&x->event, NULL) == 0 ? 0 : -ENOMEM;
-}
+	struct exchange *x = wait->arg;
 
-/* tcp_take - read up to x->len octets; 1 when they are there, 0 for not yet, or -E... */
-static int tcp_take(struct exchange *x)
-{
-	while (x->at < x->len) {
-		ssize_t n = recv(x->fd, x->buf + x->at, x->len - x->at, 0);
-
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return 0;
-		if (n <= 0)
-			return n < 0 ? -errno : -ECONNRESET;
-		x->at += (size_t)n;
-	}
-	return 1;
-}
-
-/* tcp_readable - first the answer's length, then the answer (RFC 7766 §8) */
-static void tcp_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct exchange *x = arg;
-	int ret = tcp_take(x);
-
-	(void)fd;
-	(void)what;
-	if (ret == 1 && x->state == STATE_TCP_LENGTH) {
-		x->len = (size_t)x->buf[0] << 8 | x->buf[1];
-		x->at = 0;
-		x->state = STATE_TCP_BODY;
-		ret = x->len > QUERY_TCP_MAX ? -EMSGSIZE : tcp_take(x);
-	}
-	if (ret < 0)
-		finish(x, NULL);
-	else if (ret == 1 && !judge(x, true, x->buf, x->len))
-		finish(x, NULL);
-}
-
-/* tcp_writable - the connection stands: send the question */
-static void tcp_writable(evutil_socket_t fd, short what, void *arg)
-{
-	struct exchange *x = arg;
-	ssize_t n = send(fd, x->buf + x->at, x->len - x->at, MSG_NOSIGNAL);
-
-	(void)what;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0) {
-		finish(x, NULL);
-		return;
-	}
-	x->at += (size_t)n;
-	if (x->at < x->len)
-		return;
-	event_del(&x->event);
-	x->state = STATE_TCP_LENGTH;
-	x->at = 0;
-	x->len = 2;
-	if (await(x, EV_READ, tcp_readable) != 0)
+	/* Our ID with another question: the server has lost its way. */
+	if (packet == NULL || !judge(x, true, packet, len))
 		finish(x, NULL);
 }
 
@@ -169,32 +114,39 @@ static void udp_readable(evutil_socket_t fd, short what, void *arg)
 static int start_udp(struct exchange *x)
 {
 	uint8_t packet[QUERY_PACKET_MAX];
-	int len = query_build(&x->question, x->id, x->edns, packet);
+	int len = query_build(&x->question, x->id, x->form, packet);
 
 	if (len < 0)
 		return len;
 	if (send(x->fd, packet, (size_t)len, MSG_NOSIGNAL) != len)
 		return -errno;
+	event_assign(&x->event, loop_base(), x->fd, EV_READ | EV_PERSIST, udp_readable, x);
+	if (event_add(&x->event, NULL) != 0)
+		return -ENOMEM;
 	x->state = STATE_UDP;
-	return await(x, EV_READ, udp_readable);
+	return 0;
 }
 
-/* start_tcp - keep the question, counted, until the connection stands */
-static int start_tcp(struct exchange *x)
+/* start_tcp - over the server's connection, under an ID that is free there */
+static int start_tcp(struct exchange *x, const struct sockaddr_storage *to)
 {
-	int len;
+	uint8_t packet[QUERY_PACKET_MAX];
+	int ret, len;
 
-	x->buf = malloc(QUERY_TCP_MAX);
-	if (x->buf == NULL)
+	x->wait = calloc(1, sizeof(*x->wait));
+	if (x->wait == NULL)
 		return -ENOMEM;
-	len = query_build(&x->question, x->id, x->edns, x->buf + 2);
-	if (len < 0)
-		return len;
-	x->buf[0] = (uint8_t)(len >> 8);
-	x->buf[1] = (uint8_t)len;
-	x->len = 2 + (size_t)len;
-	x->state = STATE_TCP_SEND;
-	return await(x, EV_WRITE, tcp_writable);
+	x->wait->heard = tcp_heard;
+	x->wait->arg = x;
+	do {
+		len = query_build(&x->question, x->id, x->form, packet);
+		if (len < 0)
+			return len;
+		ret = stream_ask(to, x->wait, packet, (size_t)len);
+	} while (ret == -EEXIST && (ret = random16(&x->id)) == 0);
+	if (ret == 0)
+		x->state = STATE_TCP;
+	return ret;
 }
 
 /* start - socket, connection, question */
@@ -206,18 +158,19 @@ static int start(struct exchange *x, const struct sockaddr_storage *to, bool tcp
 
 	if (ret != 0)
 		return ret;
-	x->fd = socket(
-	    to->ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (tcp)
+		return start_tcp(x, to);
+	x->fd = socket(to->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (x->fd < 0)
 		return -errno;
-	if (connect(x->fd, (const struct sockaddr *)to, len) != 0 && errno != EINPROGRESS)
+	if (connect(x->fd, (const struct sockaddr *)to, len) != 0)
 		return -errno;
-	return tcp ? start_tcp(x) : start_udp(x);
+	return start_udp(x);
 }
 
 /* exchange_start - put a question to a server */
 struct exchange *exchange_start(const struct query_question *q, const struct sockaddr_storage *to,
-    bool tcp, bool edns, exchange_done *done, void *arg)
+    bool tcp, unsigned form, exchange_done *done, void *arg)
 {
 	struct exchange *x = calloc(1, sizeof(*x));
 	int ret;
@@ -227,7 +180,7 @@ struct exchange *exchange_start(const struct query_question *q, const struct soc
 	x->fd = -1;
 	x->state = STATE_OVER;
 	x->question = *q;
-	x->edns = edns;
+	x->form = form;
 	x->done = done;
 	x->arg = arg;
 	ret = start(x, to, tcp);
@@ -244,10 +197,12 @@ void exchange_free(struct exchange *x)
 {
 	if (x == NULL)
 		return;
-	if (x->state != STATE_OVER)
+	if (x->state == STATE_UDP)
 		event_del(&x->event);
+	else if (x->state == STATE_TCP)
+		stream_cancel(x->wait);
 	if (x->fd >= 0)
 		close(x->fd);
-	free(x->buf);
+	free(x->wait);
 	free(x);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One question put to one server once: one socket, one packet out, one answer in, over UDP or TCP.
+ * One question put to one server once: one packet out, one answer in, over UDP or TCP (stream.h).
  * The caller (upstream.c) keeps the time and decides what comes next.
  *
- * Against forged answers (RFC 5452): each exchange has a socket of its own, connected, so that the
- * kernel takes packets from the server's address and port only, with a source port that the kernel
- * picks at random, and a random ID. What doesn't match ID and question is ignored; after
+ * Against forged answers (RFC 5452): each exchange over UDP has a socket of its own, connected, so
+ * that the kernel takes packets from the server's address and port only, with a source port that
+ * the kernel picks at random, and a random ID. What doesn't match ID and question is ignored; after
  * EXCHANGE_STRAY_MAX such packets somebody is guessing, and the exchange ends as if the server
  * were dead.
  *
@@ -30,11 +30,11 @@ struct exchange;
 typedef void exchange_done(struct exchange *x, const struct query_answer *answer, void *arg);
 
 /*
- * Sends q to the server at `to`. Returns NULL when that fails at once (no descriptors, no route, no
- * memory), with errno.
+ * Sends q to the server at `to`; form is made of enum query_form. Returns NULL when
+ * that fails at once (no descriptors, no route, no memory), with errno.
  */
 struct exchange *exchange_start(const struct query_question *q, const struct sockaddr_storage *to,
-    bool tcp, bool edns, exchange_done *done, void *arg);
+    bool tcp, unsigned form, exchange_done *done, void *arg);
 
 /* Ends an exchange, whether its answer came or not. NULL is allowed. */
 void exchange_free(struct exchange *x);

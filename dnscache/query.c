@@ -12,6 +12,9 @@
 #include <string.h>
 
 #include "dnscache/packet.h"
+#include "dnscache/query_records.h"
+
+#define RCODE_BADVERS 16 /* RFC 6891 §9; its upper bits stand in the OPT record */
 
 /* What the walk found out. */
 struct found {
@@ -23,7 +26,7 @@ struct found {
 
 /* query_build - the packet for a question */
 int query_build(
-    const struct query_question *q, uint16_t id, bool edns, uint8_t out[QUERY_PACKET_MAX])
+    const struct query_question *q, uint16_t id, unsigned form, uint8_t out[QUERY_PACKET_MAX])
 {
 	ldns_rdf *name = ldns_dname_new_frm_str(q->name);
 	ldns_pkt *pkt = NULL;
@@ -39,7 +42,9 @@ int query_build(
 		goto out;
 	name = NULL; /* the packet's now */
 	ldns_pkt_set_id(pkt, id);
-	if (edns)
+	ldns_pkt_set_ad(pkt, true); /* RFC 6840 §5.7: we understand AD in the answer */
+	ldns_pkt_set_cd(pkt, (form & QUERY_CD) != 0);
+	if (form & QUERY_EDNS)
 		ldns_pkt_set_edns_udp_size(pkt, QUERY_UDP_MAX);
 	if (ldns_pkt2wire(&wire, pkt, &size) != LDNS_STATUS_OK)
 		goto out;
@@ -167,6 +172,30 @@ static int walk_authority(struct packet_walk *w, unsigned count, struct found *f
 	return 0;
 }
 
+/* opt_bogus - whether an OPT record says that validation failed (RFC 8914 §4.7 to §4.13) */
+static bool opt_bogus(const struct packet_walk *w, const struct packet_rr *h)
+{
+	enum { OPTION_EDE = 15, EDE_BOGUS = 6, EDE_NSEC_MISSING = 12 };
+	const uint8_t *p = w->data + h->rdata;
+	size_t left = h->end - h->rdata;
+
+	while (left >= 4) {
+		unsigned code = ldns_read_uint16(p), len = ldns_read_uint16(p + 2);
+
+		if (len > left - 4)
+			return false;
+		if (code == OPTION_EDE && len >= 2) {
+			unsigned info = ldns_read_uint16(p + 4);
+
+			if (info >= EDE_BOGUS && info <= EDE_NSEC_MISSING)
+				return true;
+		}
+		p += 4 + len;
+		left -= 4 + len;
+	}
+	return false;
+}
+
 /* walk_additional - EDNS puts the upper bits of the response code there (RFC 6891 §6.1.3) */
 static int walk_additional(struct packet_walk *w, unsigned count, struct query_answer *out)
 {
@@ -175,41 +204,24 @@ static int walk_additional(struct packet_walk *w, unsigned count, struct query_a
 	for (unsigned i = 0; i < count; i++) {
 		if (packet_next(w, &h) != 0)
 			return -EBADMSG;
-		if (h.type == LDNS_RR_TYPE_OPT)
-			out->rcode |= (unsigned)w->data[h.rdata - 6] << 4;
+		if (h.type != LDNS_RR_TYPE_OPT)
+			continue;
+		out->rcode |= (unsigned)w->data[h.rdata - 6] << 4;
+		out->bogus |= opt_bogus(w, &h);
 	}
 	return 0;
 }
 
-/*
- * name_text - a name of a record as our text
- *
- * A slash, which aliases in reverse zones have (RFC 2317 §4), passes unless `strict`: no host may
- * be called so. Anything else odd is refused, a dot inside of a label above all, as it would turn
- * one label into two.
- */
-static int name_text(const ldns_rdf *name, bool strict, char out[DNS_NAME_SIZE])
+/* walk_refusal - what the OPT record of a packet says that has no answer; it may be cut short */
+static void walk_refusal(struct packet_walk *w, struct query_answer *out)
 {
-	const uint8_t *p = ldns_rdf_data(name);
-	size_t size = ldns_rdf_size(name), len = 0;
-	char text[PACKET_NAME_MAX + 1];
-	uint8_t slash[PACKET_NAME_MAX + 1] = {0};
+	unsigned before = LDNS_ANCOUNT(w->data) + LDNS_NSCOUNT(w->data);
+	struct packet_rr h;
 
-	for (size_t at = 0; at < size && p[at] != 0;) {
-		for (size_t label = p[at++]; label > 0; label--, at++) {
-			slash[len] = p[at] == '/' && !strict;
-			text[len] = slash[len] ? '-' : (char)p[at];
-			if (text[len++] == '.')
-				return -EINVAL;
-		}
-		text[len++] = '.';
-	}
-	if (dns_name_clean(text, len, out) != 0)
-		return -EINVAL;
-	for (size_t i = 0; i < len; i++)
-		if (slash[i])
-			out[i] = '/';
-	return 0;
+	while (before-- > 0)
+		if (packet_next(w, &h) != 0)
+			return;
+	(void)walk_additional(w, LDNS_ARCOUNT(w->data), out);
 }
 
 /* owner_is - whether a record belongs to a name */
@@ -243,108 +255,6 @@ static const ldns_rdf *chain_follow(
 	}
 }
 
-/* record_add - append a record to the answer; one that doesn't fit is left out */
-static void record_add(struct query_answer *out, const void *data, size_t len)
-{
-	struct wire_out w;
-
-	wire_out_fixed(&w, out->records + out->len, sizeof(out->records) - out->len);
-	dns_record_put(&w, data, len);
-	if (wire_out_end(&w) == 0)
-		out->len += w.len;
-}
-
-/* mx_put - an MX record, unless its host has no possible name; notes a null MX */
-static void mx_put(const ldns_rr *rr, struct query_answer *out, bool *null)
-{
-	uint8_t data[2 + DNS_NAME_MAX];
-	char name[DNS_NAME_SIZE];
-	uint16_t preference = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
-	size_t len;
-
-	if (ldns_rdf_size(ldns_rr_rdf(rr, 1)) == 1) {
-		*null = true;
-		return;
-	}
-	if (name_text(ldns_rr_rdf(rr, 1), true, name) != 0)
-		return;
-	len = strlen(name);
-	ldns_write_uint16(data, preference);
-	memcpy(data + 2, name, len);
-	record_add(out, data, 2 + len);
-}
-
-/* txt_put - a TXT record, its strings joined (RFC 7208 §3.3 and others read it so) */
-static void txt_put(const ldns_rr *rr, struct query_answer *out)
-{
-	uint8_t data[DNS_RECORDS_BYTES];
-	size_t len = 0;
-
-	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
-		const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
-		size_t n = ldns_rdf_size(rdf);
-
-		if (n < 1 || sizeof(data) - len < n - 1)
-			return;
-		memcpy(data + len, ldns_rdf_data(rdf) + 1, n - 1);
-		len += n - 1;
-	}
-	record_add(out, data, len);
-}
-
-/* tlsa_put - a TLSA record as it stood on the wire */
-static void tlsa_put(const ldns_rr *rr, struct query_answer *out)
-{
-	uint8_t data[1024];
-	size_t len = 0;
-
-	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
-		const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
-
-		if (sizeof(data) - len < ldns_rdf_size(rdf))
-			return;
-		memcpy(data + len, ldns_rdf_data(rdf), ldns_rdf_size(rdf));
-		len += ldns_rdf_size(rdf);
-	}
-	record_add(out, data, len);
-}
-
-/* record_put - one record in the form of lib/dns.h; what doesn't fit or has no name is left out */
-static void record_put(const ldns_rr *rr, struct query_answer *out, bool *null)
-{
-	char name[DNS_NAME_SIZE];
-	const ldns_rdf *first = ldns_rr_rdf(rr, 0);
-
-	switch ((int)ldns_rr_get_type(rr)) {
-	case DNS_MX:
-		mx_put(rr, out, null);
-		break;
-	case DNS_TXT:
-		txt_put(rr, out);
-		break;
-	case DNS_TLSA:
-		tlsa_put(rr, out);
-		break;
-	case DNS_PTR:
-	case DNS_CNAME:
-		if (name_text(first, true, name) == 0)
-			record_add(out, name, strlen(name));
-		break;
-	default:
-		record_add(out, ldns_rdf_data(first), ldns_rdf_size(first));
-	}
-}
-
-/* mx_compare - order of two MX records: preference, then name, so that the set has one order */
-static int mx_compare(const void *a, const void *b)
-{
-	const ldns_rr *x = *(ldns_rr *const *)a, *y = *(ldns_rr *const *)b;
-	int px = ldns_rdf2native_int16(ldns_rr_rdf(x, 0));
-	int py = ldns_rdf2native_int16(ldns_rr_rdf(y, 0));
-
-	return px != py ? px - py : ldns_dname_compare(ldns_rr_rdf(x, 1), ldns_rr_rdf(y, 1));
-}
-
 /* answers_take - the records of `name` into out; returns how many there were */
 static size_t answers_take(const struct query_question *q, const struct found *f,
     const ldns_rdf *name, struct query_answer *out)
@@ -360,14 +270,14 @@ static size_t answers_take(const struct query_question *q, const struct found *f
 			set[n++] = rr;
 	}
 	if (q->type == DNS_MX)
-		qsort(set, n, sizeof(set[0]), mx_compare);
+		qsort(set, n, sizeof(set[0]), query_mx_compare);
 	for (size_t i = 0; i < n; i++) {
 		if (rr_ttl(set[i]) < out->ttl_s)
 			out->ttl_s = rr_ttl(set[i]);
 		/* Some servers say a host twice. */
-		if (q->type == DNS_MX && i > 0 && mx_compare(&set[i - 1], &set[i]) == 0)
+		if (q->type == DNS_MX && i > 0 && query_mx_compare(&set[i - 1], &set[i]) == 0)
 			continue;
-		record_put(set[i], out, &null);
+		query_record_put(set[i], out, &null);
 	}
 	/* RFC 7505 §3: a null MX stands alone; beside real hosts it means nothing. */
 	out->verdict = null && n == 1 ? DNS_NULLMX : DNS_OK;
@@ -397,7 +307,7 @@ static enum query_status verdict(
 	} else if (out->rcode == LDNS_RCODE_NXDOMAIN) {
 		out->verdict = DNS_NODOMAIN;
 	} else if (out->chain > 0 && !f->soa) {
-		status = name_text(name, false, out->alias) == 0 ? QUERY_ALIAS : QUERY_BROKEN;
+		status = query_name_text(name, false, out->alias) == 0 ? QUERY_ALIAS : QUERY_BROKEN;
 	} else if (f->ns && !f->soa) {
 		status = QUERY_FAILED; /* a referral: it doesn't resolve for us */
 	} else {
@@ -417,15 +327,16 @@ static enum query_status verdict(
 /* rcode_status - what a response code other than NOERROR and NXDOMAIN asks of us */
 static enum query_status rcode_status(unsigned rcode, bool edns)
 {
-	/* RFC 6891 §7: servers without EDNS answer FORMERR, some NOTIMP. */
-	if (edns && (rcode == LDNS_RCODE_FORMERR || rcode == LDNS_RCODE_NOTIMPL))
+	/* RFC 6891 §7: servers without EDNS answer FORMERR, some NOTIMP; §6.1.3 BADVERS. */
+	if (edns &&
+	    (rcode == LDNS_RCODE_FORMERR || rcode == LDNS_RCODE_NOTIMPL || rcode == RCODE_BADVERS))
 		return QUERY_NO_EDNS;
 	return QUERY_FAILED;
 }
 
 /* sections - walk over all sections and judge */
 static enum query_status sections(
-    const struct query_question *q, struct packet_walk *w, struct query_answer *out)
+    const struct query_question *q, struct packet_walk *w, bool edns, struct query_answer *out)
 {
 	struct found f = {
 	    .answers = ldns_rr_list_new(),
@@ -438,7 +349,7 @@ static enum query_status sections(
 	if (walk_answers(w, LDNS_ANCOUNT(w->data), q->type, &f) == 0 &&
 	    walk_authority(w, LDNS_NSCOUNT(w->data), &f) == 0 &&
 	    walk_additional(w, LDNS_ARCOUNT(w->data), out) == 0)
-		status = out->rcode & ~0xfu ? QUERY_FAILED : verdict(q, &f, out);
+		status = out->rcode & ~0xfu ? rcode_status(out->rcode, edns) : verdict(q, &f, out);
 	ldns_rr_list_deep_free(f.answers);
 	return status;
 }
@@ -464,12 +375,14 @@ void query_parse(const struct query_question *q, uint16_t id, bool edns, bool tc
 	}
 	if (LDNS_QDCOUNT(packet) != 1 || !walk_question(&w, q))
 		return;
-	if (out->rcode != LDNS_RCODE_NOERROR && out->rcode != LDNS_RCODE_NXDOMAIN)
+	if (out->rcode != LDNS_RCODE_NOERROR && out->rcode != LDNS_RCODE_NXDOMAIN) {
 		out->status = rcode_status(out->rcode, edns);
-	else if (LDNS_TC_WIRE(packet))
+		walk_refusal(&w, out);
+	} else if (LDNS_TC_WIRE(packet)) {
 		out->status = tcp ? QUERY_BROKEN : QUERY_TRUNCATED;
-	else
-		out->status = sections(q, &w, out);
+	} else {
+		out->status = sections(q, &w, edns, out);
+	}
 }
 
 /* query_rcode_text - a response code for people */

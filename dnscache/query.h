@@ -18,6 +18,12 @@
 #define QUERY_RRS_MAX    512   /* records of an answer section; more make it broken */
 #define QUERY_CHAIN_MAX  10    /* CNAMEs followed, in a packet and over all packets */
 
+/* The form of a question: bits. */
+enum query_form {
+	QUERY_EDNS = 1, /* with an OPT record (RFC 6891) */
+	QUERY_CD = 2,   /* checking disabled: the answer is wanted although it may be forged */
+};
+
 enum query_status {
 	QUERY_ANSWER, /* verdict, ttl_s and records say what is so */
 	QUERY_ALIAS,  /* the name is another's alias and the packet says no more: ask for `alias` */
@@ -39,6 +45,7 @@ struct query_answer {
 	enum dns_verdict verdict;  /* of QUERY_ANSWER: OK, NODOMAIN, NODATA or NULLMX */
 	unsigned rcode;            /* as received */
 	bool authentic;            /* AD flag, as received */
+	bool bogus;                /* of QUERY_FAILED: validation failed (RFC 8914) */
 	unsigned chain;            /* CNAMEs followed in this packet */
 	uint32_t ttl_s;            /* the least of all records used, not clamped */
 	char alias[DNS_NAME_SIZE]; /* of QUERY_ALIAS */
@@ -47,11 +54,11 @@ struct query_answer {
 };
 
 /*
- * Writes the packet that asks q, recursion desired, with EDNS (RFC 6891) or without.
+ * Writes the packet that asks q, recursion desired; form is made of enum query_form.
  * Returns its length, -EINVAL for a name that is none, -ENOMEM.
  */
 int query_build(
-    const struct query_question *q, uint16_t id, bool edns, uint8_t out[QUERY_PACKET_MAX]);
+    const struct query_question *q, uint16_t id, unsigned form, uint8_t out[QUERY_PACKET_MAX]);
 
 /*
  * Reads a packet that came in answer to q with that id. edns says whether the question had it;

@@ -42,17 +42,33 @@ static struct loop_task count_task = {.run = count};
 static void count(struct loop_task *task)
 {
 	static struct resolver_stats was;
+	static uint64_t answers_were, us_were;
 	struct resolver_stats now;
-	struct cache_stats cache;
+	struct cache_stats mail, side;
+	uint64_t answers = 0, us = 0;
 
 	(void)task;
 	resolver_stats(resolver, &now);
-	cache_stats(resolver_cache(resolver), &cache);
+	cache_stats(resolver_cache(resolver, RESOLVE_MAIL), &mail);
+	cache_stats(resolver_cache(resolver, RESOLVE_SIDE), &side);
+	for (size_t i = 0; upstream_server(resolver_upstream(resolver), i) != NULL; i++) {
+		answers += upstream_server(resolver_upstream(resolver), i)->answered;
+		us += upstream_server(resolver_upstream(resolver), i)->total_us;
+	}
 	counter_add(C_dns_cache_hits, now.hits - was.hits);
+	counter_add(C_dns_cache_misses, now.asked - now.hits - (was.asked - was.hits));
 	counter_add(C_dns_queries, now.upstream - was.upstream);
 	counter_add(C_dns_timeouts, now.silent - was.silent);
-	counter_set(C_dns_cache_bytes, cache.bytes);
+	counter_add(C_dns_prefetches, now.ahead - was.ahead);
+	counter_add(C_dns_stale_answers, now.stale - was.stale);
+	counter_add(C_dns_bogus, now.bogus - was.bogus);
+	/* Other servers after a reload begin at nothing. */
+	counter_add(C_dns_upstream_answers, answers > answers_were ? answers - answers_were : 0);
+	counter_add(C_dns_upstream_us, us > us_were ? us - us_were : 0);
+	counter_set(C_dns_cache_bytes, mail.bytes + side.bytes);
 	was = now;
+	answers_were = answers;
+	us_were = us;
 }
 
 /* request_new - a request of a link; NULL when it has too many, or no memory */
@@ -84,8 +100,8 @@ static void request_free(struct request *req)
 static void site_say(struct link *link, uint32_t number, const struct site_answer *a)
 {
 	(void)CHAN_SEND(link->chan, dns_site_is, .request = number, .verdict = (uint8_t)a->verdict,
-	    .ttl_s = a->ttl_s, .site = msg_str(a->site), .hosts = msg_bytes(a->hosts, a->len),
-	    .text = msg_str(a->why));
+	    .security = (uint8_t)a->security, .ttl_s = a->ttl_s, .site = msg_str(a->site),
+	    .hosts = msg_bytes(a->hosts, a->len), .text = msg_str(a->why));
 }
 
 /* site_heard - a site is known, or not */
@@ -148,7 +164,7 @@ static void on_soon(struct chan *chan, union msg_any *msg, void *arg)
 static void lookup_say(struct link *link, uint32_t number, const struct resolver_answer *a)
 {
 	(void)CHAN_SEND(link->chan, dns_lookup_is, .request = number,
-	    .verdict = (uint8_t)a->verdict, .ttl_s = a->ttl_s,
+	    .verdict = (uint8_t)a->verdict, .security = (uint8_t)a->security, .ttl_s = a->ttl_s,
 	    .records = msg_bytes(a->records, a->len), .text = msg_str(a->why ? a->why : ""));
 }
 
@@ -195,7 +211,6 @@ static void on_lookup(struct chan *chan, union msg_any *msg, void *arg)
 	char name[DNS_NAME_SIZE];
 	struct request *req;
 
-	(void)chan;
 	if (lookup_literal(arg, m))
 		return;
 	req = request_new(arg, m->request);
@@ -210,6 +225,8 @@ static void on_lookup(struct chan *chan, union msg_any *msg, void *arg)
 		return;
 	}
 	req->wait.done = lookup_heard;
+	/* What clients make an smtpd ask mustn't throw out what mail needs. */
+	req->wait.use = chan_peer(chan) == ROLE_SMTPD ? RESOLVE_SIDE : RESOLVE_MAIL;
 	resolver_ask(resolver, m->type, name, &req->wait);
 }
 
@@ -230,11 +247,23 @@ static void on_closed(struct chan *chan, void *arg)
 	free(link);
 }
 
+/* on_back - the resolvers' return, to those that keep what failed */
+static void on_back(void *arg)
+{
+	struct link *link;
+
+	(void)arg;
+	DL_FOREACH (links, link)
+		if (chan_peer(link->chan) == ROLE_QMGR)
+			(void)CHAN_SEND(link->chan, dns_back, );
+}
+
 /* serve_init - whom to ask */
 void serve_init(struct resolver *r, bool ipv6)
 {
 	resolver = r;
 	with_ipv6 = ipv6;
+	upstream_on_back(resolver_upstream(r), on_back, NULL);
 }
 
 /* serve_link - a new asker */
@@ -256,13 +285,8 @@ void serve_link(int fd, enum role role, unsigned instance)
 	DL_APPEND(links, link);
 }
 
-/* serve_tools - askers that are tools */
-unsigned serve_tools(void)
+/* serve_count - the counters, at the end of the turn */
+void serve_count(void)
 {
-	unsigned n = 0;
-	struct link *link;
-
-	DL_FOREACH (links, link)
-		n += chan_peer(link->chan) == ROLE_TOOL;
-	return n;
+	loop_defer(&count_task);
 }

@@ -27,9 +27,11 @@ struct site_job {
 	bool ipv6;
 	unsigned pending;
 	uint32_t ttl_s;
-	bool failed;     /* a look-up of an address failed: the list may have gaps */
-	bool nodomain;   /* a host doesn't exist at all */
-	const char *why; /* of the last failure */
+	enum dns_security security; /* of the MX set, or of what failed */
+	bool failed;                /* a look-up of an address failed: the list may have gaps */
+	bool bogus;                 /* of those, because of a signature */
+	bool nodomain;              /* a host doesn't exist at all */
+	const char *why;            /* of the last failure */
 	unsigned nhosts;
 	struct dns_host *hosts;     /* of the site, best first */
 	struct address_wait *waits; /* two for each host: IPv6, IPv4 */
@@ -67,6 +69,7 @@ static void job_end(struct site_job *job, enum dns_verdict verdict, const char *
 
 	memset(&answer, 0, offsetof(struct site_answer, hosts));
 	answer.verdict = verdict;
+	answer.security = job->security;
 	answer.ttl_s = job->ttl_s;
 	snprintf(answer.site, sizeof(answer.site), "%s", site);
 	if (verdict != DNS_OK)
@@ -89,6 +92,20 @@ static void job_fail(
 	job_end(job, verdict, "");
 }
 
+/* tlsa_fetch - what DANE will ask for, where signatures are (RFC 7672 §2.2) */
+static void tlsa_fetch(const struct site_job *job)
+{
+	char name[DNS_NAME_SIZE + 16];
+
+	for (unsigned i = 0; i < job->nhosts; i++) {
+		if (!job->hosts[i].secure || job->hosts[i].naddrs == 0)
+			continue;
+		snprintf(name, sizeof(name), "_25._tcp.%s", job->hosts[i].name);
+		if (strlen(name) <= DNS_NAME_MAX)
+			resolver_fetch(job->resolver, DNS_TLSA, name);
+	}
+}
+
 /* hosts_known - all addresses have come or failed */
 static void hosts_known(struct site_job *job)
 {
@@ -98,11 +115,14 @@ static void hosts_known(struct site_job *job)
 
 	for (unsigned i = 0; i < job->nhosts; i++)
 		usable += job->hosts[i].naddrs > 0;
+	if (job->security == DNS_SECURE)
+		tlsa_fetch(job);
 	if (job->failed)
 		ttl_least(job, usable > 0 ? SITE_TTL_SOME : RESOLVE_FAILED_S);
 	if (usable > 0) {
 		job_end(job, DNS_OK, site);
 	} else if (job->failed) {
+		job->security = job->bogus ? DNS_BOGUS : job->security;
 		job_end(job, DNS_TEMPFAIL, site);
 	} else if (job->nodomain && !job->by_mx) {
 		job->why = "no such host";
@@ -138,11 +158,13 @@ static void address_heard(struct resolver_wait *wait, const struct resolver_answ
 	struct site_job *job = aw->job;
 	struct dns_host *host = &job->hosts[aw->host];
 
+	host->secure &= answer->security == DNS_SECURE;
 	if (answer->verdict == DNS_OK) {
 		addrs_take(host, aw->ipv6 ? DNS_AAAA : DNS_A, answer);
 		ttl_least(job, answer->ttl_s);
 	} else if (answer->verdict == DNS_TEMPFAIL) {
 		job->failed = true;
+		job->bogus |= answer->security == DNS_BOGUS;
 		job->why = answer->why;
 	} else {
 		job->nodomain |= answer->verdict == DNS_NODOMAIN;
@@ -174,6 +196,8 @@ static void hosts_ask(struct site_job *job)
 		return;
 	}
 	job->pending = 1;
+	for (unsigned i = 0; i < job->nhosts; i++)
+		job->hosts[i].secure = true; /* until an answer isn't */
 	for (unsigned i = 0; i < job->nhosts; i++) {
 		if (job->ipv6)
 			address_ask(job, i, true);
@@ -228,9 +252,14 @@ static int hosts_mx(struct site_job *job, const struct resolver_answer *answer)
 static void mx_heard(struct resolver_wait *wait, const struct resolver_answer *answer)
 {
 	struct site_job *job = (struct site_job *)wait;
+	enum dns_verdict verdict = answer->verdict;
 	int ret = 0;
 
-	switch (answer->verdict) {
+	/* A host that only our own list knows is no domain that doesn't exist. */
+	if (verdict == DNS_NODOMAIN && resolver_in_hosts(job->resolver, job->domain))
+		verdict = DNS_NODATA;
+	job->security = answer->security;
+	switch (verdict) {
 	case DNS_OK:
 		ret = hosts_mx(job, answer);
 		break;

@@ -12,6 +12,10 @@
  * Hosts come with what addresses they have, IPv6 and IPv4, at most DNS_ADDRS_MAX; those without any
  * are left out, and so are names that are numbers. Hosts of one preference stand in order of their
  * names: who connects should not always begin with the first.
+ *
+ * A host that stands in the host's own list (hosts.h) and has no MX is its own host, also where the
+ * DNS doesn't know it. Where MX set and addresses are secure, the hosts' TLSA records are fetched
+ * ahead.
  */
 #pragma once
 
@@ -26,6 +30,7 @@ struct site_job;
 /* What is known of where a domain's mail goes. */
 struct site_answer {
 	enum dns_verdict verdict;
+	enum dns_security security; /* of the MX set; bogus if that or all the addresses are */
 	uint32_t ttl_s;
 	char site[DNS_NAME_SIZE];      /* "" unless the MX set is known */
 	char why[128 + DNS_NAME_SIZE]; /* unless DNS_OK: what was asked and what came of it */

@@ -7,12 +7,9 @@
  */
 #include "dnscache/upstream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +18,8 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+
+#define RCODE_SERVFAIL 2
 
 enum ask_state {
 	ASK_WAITING, /* for an exchange to end */
@@ -33,8 +32,7 @@ struct attempt {
 	struct upstream_ask *ask;
 	struct exchange *exchange;
 	struct sockaddr_storage server;
-	int64_t sent_us;
-	bool tcp, edns;
+	struct server_try how;
 };
 
 struct upstream_ask {
@@ -47,6 +45,8 @@ struct upstream_ask {
 	unsigned steps;                      /* attempts made by the clock or after a failure */
 	uint8_t tried[UPSTREAM_SERVERS_MAX]; /* attempts at each server */
 	bool refused[UPSTREAM_SERVERS_MAX];  /* it answered and couldn't say */
+	bool checking;        /* the last attempt: would it say without validation? */
+	uint8_t failed_rcode; /* of `checking`: what it said with */
 	upstream_done *done;
 	void *arg;
 };
@@ -57,70 +57,43 @@ struct upstream {
 	struct upstream_times times;
 	unsigned sockets, used;
 	struct upstream_ask *waiting, *probes;
+	bool lost;                /* all servers are down, and a question has failed for it */
+	struct event probe_timer; /* while that is so */
+	upstream_back *back;
+	void *back_arg;
 };
 
 static void ask_step(struct upstream_ask *ask);
 static exchange_done attempt_done;
 
-/* same_addr - whether two socket addresses are one */
-static bool same_addr(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-	socklen_t len =
-	    a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-
-	return a->ss_family == b->ss_family && memcmp(a, b, len) == 0;
-}
-
 /* server_of - the slot of an attempt's server, -1 when a reload took it away */
 static int server_of(const struct upstream *u, const struct attempt *t)
 {
 	for (size_t i = 0; i < u->nservers; i++)
-		if (same_addr(&u->servers[i].addr, &t->server))
+		if (server_same(&u->servers[i].addr, &t->server))
 			return (int)i;
 	return -1;
 }
 
-/* server_name - a server for people */
-static const char *server_name(const struct upstream_server *s)
+/* heard - a server answered something; whoever waits for the resolvers' return is told */
+static void heard(struct upstream *u, int i, const struct server_try *t)
 {
-	static char name[DNS_LITERAL_SIZE + 10];
-	char text[DNS_LITERAL_SIZE] = "?";
-	const struct sockaddr_in *in = (const struct sockaddr_in *)&s->addr;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&s->addr;
-	bool six = s->addr.ss_family == AF_INET6;
-
-	inet_ntop(s->addr.ss_family, six ? (const void *)&in6->sin6_addr : &in->sin_addr, text,
-	    sizeof(text));
-	snprintf(name, sizeof(name), six ? "[%s]:%u" : "%s:%u", text,
-	    ntohs(six ? in6->sin6_port : in->sin_port));
-	return name;
-}
-
-/* server_heard - the server answered something */
-static void server_heard(struct upstream_server *s, const struct attempt *t)
-{
-	int64_t us = clock_us() - t->sent_us;
-
-	s->answered++;
-	s->strikes = 0;
-	if (s->down)
-		log_info("resolver %s answers again", server_name(s));
-	s->down = false;
-	if (!t->tcp)
-		s->latency_us =
-		    s->latency_us == 0 ? (uint32_t)us : (uint32_t)((s->latency_us * 7LL + us) / 8);
-}
-
-/* server_silent - no answer within the time, or it can't be reached */
-static void server_silent(struct upstream *u, struct upstream_server *s, bool dead)
-{
-	s->silent++;
-	s->strikes++;
-	if (s->down || (!dead && s->strikes < UPSTREAM_STRIKES))
+	if (i >= 0)
+		server_heard(&u->servers[i], t);
+	if (!u->lost)
 		return;
-	log_warnx("resolver %s doesn't answer", server_name(s));
-	s->down = true;
-	s->probe_ms = clock_ms() + u->times.probe_ms;
+	u->lost = false;
+	event_del(&u->probe_timer);
+	log_info("resolvers answer again");
+	if (u->back != NULL)
+		u->back(u->back_arg);
+}
+
+/* silent - a server didn't answer */
+static void silent(struct upstream *u, int i, bool dead)
+{
+	if (i >= 0 && server_silent(&u->servers[i], dead))
+		u->servers[i].probe_ms = clock_ms() + u->times.probe_ms;
 }
 
 /* attempt_free - end an attempt */
@@ -134,8 +107,9 @@ static void attempt_free(struct attempt *t)
 
 /* attempt_start - send the question to one server */
 static bool attempt_start(
-    struct upstream_ask *ask, const struct sockaddr_storage *server, bool tcp, bool edns)
+    struct upstream_ask *ask, const struct sockaddr_storage *server, struct server_try how)
 {
+	unsigned form = (how.edns ? QUERY_EDNS : 0) | (ask->checking ? QUERY_CD : 0);
 	struct attempt *t = calloc(1, sizeof(*t));
 
 	if (t == NULL) {
@@ -144,10 +118,9 @@ static bool attempt_start(
 	}
 	t->ask = ask;
 	t->server = *server;
-	t->tcp = tcp;
-	t->edns = edns;
-	t->sent_us = clock_us();
-	t->exchange = exchange_start(&ask->question, server, tcp, edns, attempt_done, t);
+	t->how = how;
+	t->how.sent_us = clock_us();
+	t->exchange = exchange_start(&ask->question, server, how.tcp, form, attempt_done, t);
 	if (t->exchange == NULL) {
 		int err = errno;
 
@@ -164,18 +137,21 @@ static bool attempt_start(
 static bool server_try(struct upstream_ask *ask, size_t i)
 {
 	struct upstream_server *s = &ask->upstream->servers[i];
+	bool before = ask->tried[i]++ > 0;
+	/* Who comes back may be one that drops what has EDNS: every other trial is without. */
+	bool odd = ask->state == ASK_PROBE && (s->silent & 1) != 0;
+	struct server_try how = {.again = before, .edns = server_edns(s, before || odd)};
 
-	ask->tried[i]++;
 	/* At the limit the newest attempt takes the oldest one's descriptor. */
 	if (ask->upstream->used >= ask->upstream->sockets && ask->attempts != NULL)
 		attempt_free(ask->attempts);
-	if (attempt_start(ask, &s->addr, false, clock_ms() >= s->plain_ms)) {
+	if (attempt_start(ask, &s->addr, how)) {
 		s->sent++;
 		return true;
 	}
 	/* A lack of ours says nothing of the server. */
 	if (errno != ENOMEM && errno != EMFILE && errno != ENFILE && errno != ENOBUFS)
-		server_silent(ask->upstream, s, true);
+		silent(ask->upstream, (int)i, true);
 	return false;
 }
 
@@ -219,13 +195,52 @@ static void ask_free(struct upstream_ask *ask)
 }
 
 /* ask_finish - hand the answer on; the question is gone afterwards */
-static void ask_finish(struct upstream_ask *ask, const struct query_answer *answer)
+static void ask_finish(
+    struct upstream_ask *ask, const struct query_answer *answer, const struct upstream_server *from)
 {
 	upstream_done *done = ask->done;
 	void *arg = ask->arg;
 
 	ask_free(ask);
-	done(answer, arg);
+	done(answer, from, arg);
+}
+
+/* ask_failed - servers answered, none could say */
+static void ask_failed(struct upstream_ask *ask, unsigned rcode, bool bogus)
+{
+	static struct query_answer failed; /* large */
+
+	failed.status = QUERY_FAILED;
+	failed.rcode = rcode;
+	failed.bogus = bogus;
+	ask_finish(ask, &failed, NULL);
+}
+
+/* lost - no server is left: try them all until one answers, since nobody else may ask */
+static void lost(struct upstream *u)
+{
+	const struct timeval tv = {
+	    u->times.lost_ms / 1000, (suseconds_t)(u->times.lost_ms % 1000) * 1000};
+
+	if (u->lost)
+		return;
+	for (size_t i = 0; i < u->nservers; i++)
+		if (!u->servers[i].down)
+			return;
+	u->lost = true;
+	event_add(&u->probe_timer, &tv);
+}
+
+/* ask_silent - nobody answered in time */
+static void ask_silent(struct upstream_ask *ask)
+{
+	if (ask->checking) {
+		ask_failed(ask, ask->failed_rcode, false);
+		return;
+	}
+	if (ask->state != ASK_PROBE)
+		lost(ask->upstream);
+	ask_finish(ask, NULL, NULL);
 }
 
 /* arm - set the question's clock */
@@ -278,16 +293,37 @@ static void ask_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (i >= 0)
-		server_silent(u, &u->servers[i], false);
-	if (ask->steps >= u->nservers + UPSTREAM_ROUNDS)
-		ask_finish(ask, NULL);
+	silent(u, i, false);
+	if (ask->checking || ask->steps >= u->nservers + UPSTREAM_ROUNDS)
+		ask_silent(ask);
 	else
 		ask_step(ask);
 }
 
+/* check - is it because of a signature? SERVFAIL doesn't say, an answer without validation does */
+static bool check(struct upstream_ask *ask, const struct sockaddr_storage *server,
+    const struct query_answer *answer, bool edns)
+{
+	if (answer->status != QUERY_FAILED || answer->rcode != RCODE_SERVFAIL || answer->bogus ||
+	    ask->state == ASK_PROBE)
+		return false;
+	/* What others still say to the first form of the question would be taken for the second's.
+	 */
+	while (ask->attempts != NULL)
+		attempt_free(ask->attempts);
+	ask->checking = true;
+	ask->failed_rcode = RCODE_SERVFAIL;
+	if (!attempt_start(ask, server, (struct server_try){.edns = edns})) {
+		ask->checking = false;
+		return false;
+	}
+	arm(ask, ask->upstream->times.patience_ms);
+	return true;
+}
+
 /* refused - a server couldn't say: remember, and ask another unless all have been heard */
-static void refused(struct upstream_ask *ask, int i, const struct query_answer *answer)
+static void refused(
+    struct upstream_ask *ask, int i, const struct attempt *t, const struct query_answer *answer)
 {
 	struct upstream *u = ask->upstream;
 	bool open = false;
@@ -298,19 +334,41 @@ static void refused(struct upstream_ask *ask, int i, const struct query_answer *
 	}
 	for (size_t k = 0; k < u->nservers; k++)
 		open |= !ask->refused[k] && !(u->servers[k].down && ask->tried[k] > 1);
-	if (!open)
-		ask_finish(ask, answer);
-	else if (ask->attempts == NULL)
-		ask_step(ask);
+	if (open && !answer->bogus) {
+		if (ask->attempts == NULL)
+			ask_step(ask);
+	} else if (!check(ask, &t->server, answer, t->how.edns)) {
+		ask_finish(ask, answer, i >= 0 ? &u->servers[i] : NULL);
+	}
+}
+
+/* checked - the answer without validation; one that was validated after all proves nothing */
+static void checked(struct upstream_ask *ask, const struct query_answer *answer)
+{
+	bool says = answer->status == QUERY_ANSWER || answer->status == QUERY_ALIAS ||
+		    answer->status == QUERY_TRUNCATED;
+
+	ask_failed(ask, ask->failed_rcode, says && !answer->authentic);
 }
 
 /* again - put the question to the same server in another way; it may fail like a server */
 static void again(
-    struct upstream_ask *ask, const struct sockaddr_storage *server, int i, bool tcp, bool edns)
+    struct upstream_ask *ask, const struct sockaddr_storage *server, int i, struct server_try how)
 {
-	if (attempt_start(ask, server, tcp, edns))
+	if (attempt_start(ask, server, how))
 		arm(ask, patience(ask));
 	else if (i >= 0 && ask->attempts == NULL)
+		ask_step(ask);
+}
+
+/* attempt_dead - the exchange ended without an answer */
+static void attempt_dead(struct upstream_ask *ask, int i, const struct attempt *t)
+{
+	/* Many servers don't speak TCP: that alone doesn't make one down. */
+	silent(ask->upstream, i, !t->how.tcp);
+	if (ask->checking)
+		ask_silent(ask);
+	else if (ask->attempts == NULL)
 		ask_step(ask);
 }
 
@@ -325,68 +383,29 @@ static void attempt_done(struct exchange *x, const struct query_answer *answer, 
 	(void)x;
 	attempt_free(arg);
 	if (answer == NULL) {
-		if (i >= 0)
-			server_silent(u, &u->servers[i], true);
-		if (ask->attempts == NULL)
-			ask_step(ask);
+		attempt_dead(ask, i, &t);
 		return;
 	}
-	if (i >= 0)
-		server_heard(&u->servers[i], &t);
+	heard(u, i, &t.how);
+	if (ask->checking) {
+		checked(ask, answer);
+		return;
+	}
 	switch (answer->status) {
 	case QUERY_ANSWER:
 	case QUERY_ALIAS:
-		ask_finish(ask, answer);
+		ask_finish(ask, answer, i >= 0 ? &u->servers[i] : NULL);
 		break;
 	case QUERY_TRUNCATED:
-		again(ask, &t.server, i, true, t.edns);
+		again(ask, &t.server, i, (struct server_try){.tcp = true, .edns = t.how.edns});
 		break;
 	case QUERY_NO_EDNS:
 		if (i >= 0)
-			u->servers[i].plain_ms = clock_ms() + UPSTREAM_PLAIN_MS;
-		again(ask, &t.server, i, t.tcp, false);
+			server_choked(&u->servers[i]);
+		again(ask, &t.server, i, (struct server_try){.tcp = t.how.tcp});
 		break;
 	default:
-		refused(ask, i, answer);
-	}
-}
-
-/* upstream_new - no servers yet */
-struct upstream *upstream_new(unsigned sockets)
-{
-	struct upstream *u = calloc(1, sizeof(*u));
-
-	if (u == NULL)
-		return NULL;
-	u->sockets = sockets;
-	u->times.patience_ms = UPSTREAM_PATIENCE_MS;
-	u->times.wait_max_ms = UPSTREAM_WAIT_MAX_MS;
-	u->times.probe_ms = UPSTREAM_PROBE_MS;
-	return u;
-}
-
-/* upstream_free - all questions must have ended or been cancelled */
-void upstream_free(struct upstream *u)
-{
-	while (u != NULL && u->probes != NULL)
-		ask_free(u->probes);
-	free(u);
-}
-
-/* upstream_servers - replace the servers */
-void upstream_servers(struct upstream *u, const struct sockaddr_storage *addrs, size_t n)
-{
-	struct upstream_server old[UPSTREAM_SERVERS_MAX];
-	size_t nold = u->nservers;
-
-	memcpy(old, u->servers, sizeof(old));
-	memset(u->servers, 0, sizeof(u->servers));
-	u->nservers = n < UPSTREAM_SERVERS_MAX ? n : UPSTREAM_SERVERS_MAX;
-	for (size_t i = 0; i < u->nservers; i++) {
-		u->servers[i].addr = addrs[i];
-		for (size_t k = 0; k < nold; k++)
-			if (same_addr(&old[k].addr, &addrs[i]))
-				u->servers[i] = old[k];
+		refused(ask, i, &t, answer);
 	}
 }
 
@@ -407,9 +426,11 @@ static struct upstream_ask *ask_new(
 }
 
 /* probe_done - the answer to a probe: the server's state says it all */
-static void probe_done(const struct query_answer *answer, void *arg)
+static void probe_done(
+    const struct query_answer *answer, const struct upstream_server *from, void *arg)
 {
 	(void)answer;
+	(void)from;
 	(void)arg;
 }
 
@@ -426,6 +447,66 @@ static void probe(struct upstream *u, size_t i, const struct query_question *q)
 	arm(ask, server_try(ask, i) ? u->times.wait_max_ms : 0);
 }
 
+/* on_lost - try all servers again; any answer will do, to a question that asks no other server */
+static void on_lost(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct query_question any = {.type = DNS_A, .name = "localhost"};
+	struct upstream *u = arg;
+	const struct timeval tv = {
+	    u->times.lost_ms / 1000, (suseconds_t)(u->times.lost_ms % 1000) * 1000};
+
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < u->nservers; i++)
+		if (u->used < u->sockets)
+			probe(u, i, &any);
+	event_add(&u->probe_timer, &tv);
+}
+
+/* upstream_new - no servers yet */
+struct upstream *upstream_new(unsigned sockets)
+{
+	struct upstream *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return NULL;
+	u->sockets = sockets;
+	u->times.patience_ms = UPSTREAM_PATIENCE_MS;
+	u->times.wait_max_ms = UPSTREAM_WAIT_MAX_MS;
+	u->times.probe_ms = UPSTREAM_PROBE_MS;
+	u->times.lost_ms = UPSTREAM_LOST_MS;
+	evtimer_assign(&u->probe_timer, loop_base(), on_lost, u);
+	return u;
+}
+
+/* upstream_free - all questions must have ended or been cancelled */
+void upstream_free(struct upstream *u)
+{
+	if (u == NULL)
+		return;
+	while (u->probes != NULL)
+		ask_free(u->probes);
+	event_del(&u->probe_timer);
+	free(u);
+}
+
+/* upstream_servers - replace the servers */
+void upstream_servers(struct upstream *u, const struct sockaddr_storage *addrs, size_t n)
+{
+	struct upstream_server old[UPSTREAM_SERVERS_MAX];
+	size_t nold = u->nservers;
+
+	memcpy(old, u->servers, sizeof(old));
+	memset(u->servers, 0, sizeof(u->servers));
+	u->nservers = n < UPSTREAM_SERVERS_MAX ? n : UPSTREAM_SERVERS_MAX;
+	for (size_t i = 0; i < u->nservers; i++) {
+		u->servers[i].addr = addrs[i];
+		for (size_t k = 0; k < nold; k++)
+			if (server_same(&old[k].addr, &addrs[i]))
+				u->servers[i] = old[k];
+	}
+}
+
 /* probe_due - the servers that are down and haven't been tried for a while */
 static void probe_due(const struct upstream_ask *ask)
 {
@@ -440,6 +521,26 @@ static void probe_due(const struct upstream_ask *ask)
 		s->probe_ms = now + u->times.probe_ms;
 		probe(u, i, &ask->question);
 	}
+}
+
+/* upstream_trust - whose AD flag is believed */
+void upstream_trust(struct upstream *u, size_t i, bool trusted)
+{
+	if (i < u->nservers)
+		u->servers[i].trusted = trusted;
+}
+
+/* upstream_on_back - whom to tell when servers answer again */
+void upstream_on_back(struct upstream *u, upstream_back *back, void *arg)
+{
+	u->back = back;
+	u->back_arg = arg;
+}
+
+/* upstream_lost - whether nobody can be asked just now */
+bool upstream_lost(const struct upstream *u)
+{
+	return u->lost;
 }
 
 /* upstream_times - other times */

@@ -6,8 +6,13 @@
  * UPSTREAM_PATIENCE_MS, a refusal, or an answer that makes no sense brings in the next one, while
  * late answers of the earlier ones still count. A truncated answer is fetched over TCP from
  * the same server, a server that chokes on EDNS is asked again without and remembered. A server
- * that was silent UPSTREAM_STRIKES times in a row is down: it is asked after the others, and tried
- * beside them every UPSTREAM_PROBE_MS, until it answers.
+ * that is down (server.h) is asked after the others, and tried beside them every UPSTREAM_PROBE_MS,
+ * until it answers. When all are down they are tried every UPSTREAM_LOST_MS, whether anybody asks
+ * or not, so that their return is noticed at once.
+ *
+ * DNSSEC is validated by the servers. Where all answered SERVFAIL, one is asked once more with
+ * checking disabled (CD): if it can say then, the answer is bogus, which RFC 8914's code says
+ * without that.
  *
  * At most `sockets` exchanges are under way at a time; questions beyond wait for one to end, in
  * order. All of it lives on the process' loop; nothing calls back from within upstream_ask().
@@ -18,38 +23,32 @@
 #include <sys/socket.h>
 
 #include "dnscache/query.h"
+#include "dnscache/server.h"
 
 #define UPSTREAM_SERVERS_MAX 8
-#define UPSTREAM_PATIENCE_MS 800    /* before the next server is asked too */
-#define UPSTREAM_WAIT_MAX_MS 3000   /* it doubles to this once all were asked */
-#define UPSTREAM_ROUNDS      3      /* attempts beyond one for each server */
-#define UPSTREAM_STRIKES     3      /* silences in a row that make a server down */
-#define UPSTREAM_PROBE_MS    2000   /* between trials of a server that is down */
-#define UPSTREAM_PLAIN_MS    600000 /* a server that choked on EDNS is asked without for so long */
+#define UPSTREAM_PATIENCE_MS 800  /* before the next server is asked too */
+#define UPSTREAM_WAIT_MAX_MS 3000 /* it doubles to this once all were asked */
+#define UPSTREAM_ROUNDS      3    /* attempts beyond one for each server */
+#define UPSTREAM_PROBE_MS    2000 /* between trials of a server that is down */
+#define UPSTREAM_LOST_MS     1000 /* between trials when all servers are down */
 
 struct upstream;
 struct upstream_ask;
 
 /*
  * Called once for each question. answer is good until the function returns: QUERY_ANSWER,
- * QUERY_ALIAS or QUERY_FAILED (a server answered, none could say); NULL when all were silent.
+ * QUERY_ALIAS or QUERY_FAILED (a server answered, none could say); NULL when all were silent. from
+ * is the server it came from, NULL when that isn't known any more.
  */
-typedef void upstream_done(const struct query_answer *answer, void *arg);
+typedef void upstream_done(
+    const struct query_answer *answer, const struct upstream_server *from, void *arg);
 
-/* What is known of a server, for counters and `batonctl dns --stats`. */
-struct upstream_server {
-	struct sockaddr_storage addr;
-	bool down;
-	unsigned strikes;
-	int64_t probe_ms;    /* when it is tried again while it is down */
-	int64_t plain_ms;    /* asked without EDNS until then */
-	uint32_t latency_us; /* smoothed; 0: none seen yet */
-	uint64_t sent, answered, silent, refused;
-};
+/* Called when a server answers after all were silent. */
+typedef void upstream_back(void *arg);
 
 /* How long servers may be silent; for tests that can't wait as long. */
 struct upstream_times {
-	unsigned patience_ms, wait_max_ms, probe_ms;
+	unsigned patience_ms, wait_max_ms, probe_ms, lost_ms;
 };
 
 /* Without servers every question ends with silence. Returns NULL without memory. */
@@ -61,6 +60,16 @@ void upstream_free(struct upstream *u);
  * known of it. Questions under way at a server that goes are not disturbed.
  */
 void upstream_servers(struct upstream *u, const struct sockaddr_storage *addrs, size_t n);
+
+/* Whether the i-th server's AD flag is believed; none is at first. */
+void upstream_trust(struct upstream *u, size_t i, bool trusted);
+
+/* Whom to call when a server answers after all were silent. */
+void upstream_on_back(struct upstream *u, upstream_back *back, void *arg);
+
+/* Whether all servers are down and a question has failed for it; it ends within UPSTREAM_LOST_MS.
+ */
+bool upstream_lost(const struct upstream *u);
 
 void upstream_times(struct upstream *u, const struct upstream_times *times);
 

@@ -252,8 +252,9 @@ static const struct rule deliver[] = {
     CALL_IF(fcntl, IS(1, F_GETPIPE_SZ)),
 };
 
-/* resolvers, over UDP and TCP; tools on its Unix socket */
+/* resolvers, over UDP and TCP; tools on its Unix socket; what it saves, into a given descriptor */
 static const struct rule dnscache[] = {
+    CALL(pwrite64),
     CALL(accept4),
     CALL_IF(socket, IS(0, AF_INET)),
     CALL_IF(socket, IS(0, AF_INET6)),

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "master/config.h"
+#include "master/files.h"
 #include "master/reap.h"
 #include "master/spawn.h"
 #include "master/tree.h"
@@ -135,6 +136,7 @@ static int start_channel(struct place *p, int fd)
 		return -ENOMEM;
 	int e = config_send(p);
 	chan_flush(p->chan); /* CONFIG is alone in its packet */
+	files_send(p);
 	return e;
 }
 

@@ -22,6 +22,7 @@
 #include "lib/notify.h"
 #include "master/config.h"
 #include "master/control.h"
+#include "master/files.h"
 #include "master/listen.h"
 #include "master/log_target.h"
 #include "master/tree.h"
@@ -92,6 +93,27 @@ static int prepare(struct conf **conf, char *reason, size_t size)
 	return e;
 }
 
+/* watch_folder - the folder in which a file may be replaced */
+static void watch_folder(int fd, char *file)
+{
+	char *slash = file ? strrchr(file, '/') : NULL;
+	if (!slash)
+		return;
+	*slash = '\0';
+	if (inotify_add_watch(fd, file, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE) < 0)
+		log_warn("cannot watch %s", file);
+}
+
+/* watch_file - its folder, and that of the file it is a link to */
+static void watch_file(int fd, const char *path)
+{
+	char *name = strdup(path), *target = realpath(path, NULL);
+	watch_folder(fd, name);
+	watch_folder(fd, target);
+	free(name);
+	free(target);
+}
+
 /* announce - tell the service manager that a reload begins or has ended */
 static void announce(bool begins)
 {
@@ -130,6 +152,8 @@ int reload_config(char *reason, size_t size)
 	log_target_apply(conf);
 	control_start();
 	tree_reload();
+	if (watcher && *conf->resolver.hosts)
+		watch_file(event_get_fd(watcher), conf->resolver.hosts);
 	counter_add(C_reloads, 1);
 	log_event(LOG_INFO, 0, "reload", LOG_STR("result", "done"),
 	    LOG_U64("generation", config_generation()));
@@ -148,33 +172,24 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 	if (config_refresh_resolvers(RESOLV_CONF)) {
 		log_event(LOG_INFO, 0, "resolvers_changed", LOG_STR("file", RESOLV_CONF));
 		tree_reconfigure(ROLE_DNSCACHE);
+	} else if (files_hosts_changed()) {
+		log_event(LOG_INFO, 0, "hosts_changed",
+		    LOG_STR("file", config_now()->resolver.hosts));
+		tree_reconfigure(ROLE_DNSCACHE);
 	}
 }
 
-/* watch_folder - the folder in which a file may be replaced */
-static void watch_folder(int fd, char *file)
-{
-	char *slash = file ? strrchr(file, '/') : NULL;
-	if (!slash)
-		return;
-	*slash = '\0';
-	if (inotify_add_watch(fd, file, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE) < 0)
-		log_warn("cannot watch %s", file);
-}
-
-/* reload_watch - resolv.conf from now on */
+/* reload_watch - resolv.conf and the hosts file from now on */
 void reload_watch(void)
 {
-	char name[] = RESOLV_CONF, *target = realpath(RESOLV_CONF, NULL);
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (fd < 0) {
 		log_warn("cannot watch %s", RESOLV_CONF);
-		free(target);
 		return;
 	}
-	watch_folder(fd, name);
-	watch_folder(fd, target);
-	free(target);
+	watch_file(fd, RESOLV_CONF);
+	if (*config_now()->resolver.hosts)
+		watch_file(fd, config_now()->resolver.hosts);
 	watcher = event_new(loop_base(), fd, EV_READ | EV_PERSIST, on_change, NULL);
 	if (!watcher || event_add(watcher, NULL) != 0)
 		log_fatal("out of memory");

@@ -20,7 +20,7 @@ int reload_first(const char *path);
  */
 int reload_config(char *reason, size_t size);
 
-/* Watches /etc/resolv.conf and tells dnscache when it changes. */
+/* Watches /etc/resolv.conf and the hosts file and tells dnscache when it changes. */
 void reload_watch(void);
 
 /* Monotonic time at which this instance started. */

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "master/config.h"
+#include "master/files.h"
 #include "master/links.h"
 #include "master/listen.h"
 #include "master/mailbox.h"
@@ -141,7 +142,10 @@ static void reconfigure(struct place *p)
 	if (e) {
 		log_warnc(e, "cannot configure %s", place_name(p));
 		place_end(p);
+		return;
 	}
+	chan_flush(p->chan); /* CONFIG is alone in its packet */
+	files_send(p);
 }
 
 /* tree_reconfigure - one role only */

@@ -336,6 +336,13 @@ static void on_site(struct chan *chan, union msg_any *m, void *arg)
 	lookup_answer(&m->dns_site_is);
 }
 
+/* on_back - the resolvers are there again */
+static void on_back(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan, (void)m, (void)arg;
+	lookup_back();
+}
+
 /* on_dnscache_closed - asked again through the next link */
 static void on_dnscache_closed(struct chan *chan, void *arg)
 {
@@ -346,7 +353,7 @@ static void on_dnscache_closed(struct chan *chan, void *arg)
 }
 
 static const struct chan_handlers dnscache_handlers = {
-    .on = {[MSG_dns_site_is] = on_site},
+    .on = {[MSG_dns_site_is] = on_site, [MSG_dns_back] = on_back},
     .closed = on_dnscache_closed,
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A table by request number for what is asked, a list for what waits. An answer to a number that
- * isn't known (asked through an earlier link) is dropped.
+ * isn't known (asked through an earlier link) is dropped. The first LOOKUPS_SOON of those that wait
+ * are announced, so that most of them find their answer in dnscache's memory.
  */
 #include "qmgr/lookup.h"
 
@@ -22,12 +23,19 @@ struct lookup {
 	uint32_t request; /* 0: waits in the line */
 	struct dest *dest;
 	struct event *timer;
+	bool soon;                  /* announced, and in the line */
 	struct lookup *next, *prev; /* of the line */
 	UT_hash_handle hh;
 };
 
 static struct lookup *asked, *line;
 static uint32_t last_request;
+static struct lookup *unannounced; /* in the line, the first one that isn't */
+static unsigned nsoon;             /* announced and in the line */
+static void announce(struct loop_task *task);
+static struct loop_task announce_task = {.run = announce};
+static struct event *back_timer;
+static uint64_t back_at; /* now_ms() when the resolvers came back */
 
 /* ask - one question, or it stays unasked until there is a link */
 static void ask(const struct lookup *l)
@@ -39,12 +47,44 @@ static void ask(const struct lookup *l)
 	CHAN_SEND(chan, dns_site, .request = l->request, .kind = DNS_SITE_MX, .domain = domain);
 }
 
+/* announce - once a turn: what is asked next, one message or more */
+static void announce(struct loop_task *task)
+{
+	static unsigned char buf[60000];
+	struct chan *chan = links_dnscache();
+	struct wire_out out;
+	(void)task;
+	wire_out_fixed(&out, buf, sizeof(buf));
+	while (chan && unannounced && nsoon < LOOKUPS_SOON &&
+	       sizeof(buf) - out.len > DNS_NAME_MAX + 1) {
+		dns_soon_put(&out, unannounced->dest->name, unannounced->dest->domain_len);
+		unannounced->soon = true;
+		unannounced = unannounced->next;
+		nsoon++;
+	}
+	if (out.len)
+		CHAN_SEND(chan, dns_soon, .domains = msg_bytes(buf, out.len));
+}
+
+/* leave_line - out of those that wait */
+static void leave_line(struct lookup *l)
+{
+	if (unannounced == l)
+		unannounced = l->next;
+	nsoon -= l->soon;
+	l->soon = false;
+	DL_DELETE(line, l);
+	/* by the hundred: a message for each would cost what it saves */
+	if (unannounced && nsoon <= LOOKUPS_SOON - LOOKUPS_SOON / 4)
+		loop_defer(&announce_task);
+}
+
 /* next - from the line into the table */
 static void next(void)
 {
 	while (line && HASH_COUNT(asked) < LOOKUPS_MAX) {
 		struct lookup *l = line;
-		DL_DELETE(line, l);
+		leave_line(l);
 		l->request = ++last_request ? last_request : ++last_request;
 		HASH_ADD(hh, asked, request, sizeof(l->request), l);
 		if (!hash_added(l))
@@ -63,7 +103,7 @@ void lookup_forget(struct dest *dest)
 	if (l->request)
 		HASH_DELETE(hh, asked, l);
 	else
-		DL_DELETE(line, l);
+		leave_line(l);
 	event_free(l->timer);
 	free(l);
 	next();
@@ -88,7 +128,11 @@ void lookup_site(struct dest *dest)
 	dest->lookup = l;
 	event_add(l->timer, &(struct timeval){.tv_sec = LOOKUP_MS / 1000});
 	DL_APPEND(line, l);
+	if (!unannounced)
+		unannounced = l;
 	next();
+	if (unannounced)
+		loop_defer(&announce_task);
 }
 
 /* lookup_linked - ask everything again */
@@ -98,7 +142,47 @@ void lookup_linked(void)
 	HASH_ITER (hh, asked, l, tmp) {
 		ask(l);
 	}
+	/* what was announced to the last dnscache is unknown to this one */
+	DL_FOREACH (line, l)
+		l->soon = false;
+	nsoon = 0;
+	unannounced = line;
 	next();
+	if (unannounced)
+		loop_defer(&announce_task);
+}
+
+/* asks_dns - whether a site is one that is down because nobody could say where it is */
+static bool asks_dns(const struct site *site)
+{
+	const struct pool *pool = site->pools;
+	return site->state == SITE_DOWN && pool && !pool->ntargets && !pool->by_mx &&
+	       pool->transport == TRANSPORT_SMTP && pool->dests && pool->dests->domain_len;
+}
+
+/* on_back - a slice of the sites that wait for DNS asks again */
+static void on_back(evutil_socket_t fd, short what, void *arg)
+{
+	unsigned left = LOOKUPS_MAX;
+	(void)fd, (void)what, (void)arg;
+	for (struct site *site = site_first(); site; site = site->hh.next) {
+		if (!asks_dns(site) || (site->trouble && site->trouble->at_ms > back_at))
+			continue;
+		if (left-- == 0) {
+			event_add(back_timer, &(struct timeval){.tv_usec = 1000});
+			return;
+		}
+		site_flush(site);
+	}
+}
+
+/* lookup_back - resolvers answer again: nobody waits for his next probe */
+void lookup_back(void)
+{
+	if (!back_timer && !(back_timer = evtimer_new(loop_base(), on_back, NULL)))
+		log_fatal("out of memory");
+	back_at = now_ms();
+	on_back(-1, 0, NULL);
 }
 
 /* refuse - the domain takes no mail: all that is ready fails, and what comes as long as that holds

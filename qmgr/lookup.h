@@ -3,6 +3,10 @@
  * Questions to dnscache: the site of a destination's domain. At most LOOKUPS_MAX are asked at a
  * time, the rest stand in line; a new link is asked again for all; one without an answer in
  * LOOKUP_MS counts as trouble for now. The answer binds the destination (qmgr/site.h).
+ *
+ * dnscache is told of the first LOOKUPS_SOON that stand in line, so that it works ahead; and it
+ * tells when resolvers answer again after a silence: then sites that are down for want of an answer
+ * are asked for at once.
  */
 #pragma once
 
@@ -10,6 +14,7 @@
 #include "lib/job.h"
 
 #define LOOKUPS_MAX      200
+#define LOOKUPS_SOON     2000 /* of those in line that are announced */
 #define LOOKUP_MS        60000
 #define LOOKUP_TTL_MIN_S 30   /* an answer is kept at least so long */
 #define LOOKUP_TTL_MAX_S 3600 /* and at most so long */
@@ -24,5 +29,7 @@ void lookup_forget(struct dest *dest);
 void lookup_linked(void);
 /* deliver found out that the domain takes no mail (OPEN_NO_DOMAIN, OPEN_NULL_MX). */
 void lookup_refused(struct dest *dest, enum open_verdict verdict);
+/* dns_back */
+void lookup_back(void);
 /* dns_site_is */
 void lookup_answer(const struct msg_dns_site_is *m);

@@ -69,7 +69,7 @@ static void assert_name(unsigned i, const char *name)
 
 static void test_build(void **state)
 {
-	static const uint8_t want[] = {0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 'm', 'x', 7,
+	static const uint8_t want[] = {0x12, 0x34, 1, 0x20, 0, 1, 0, 0, 0, 0, 0, 1, 2, 'm', 'x', 7,
 	    'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 15, 0, 1, 0, 0, 41, 1232 >> 8, 1232 & 255, 0,
 	    0, 0, 0, 0, 0};
 	uint8_t out[QUERY_PACKET_MAX];
@@ -79,6 +79,8 @@ static void test_build(void **state)
 	assert_int_equal(query_build(&ask_mx, 0x1234, true, out), (int)sizeof(want));
 	assert_memory_equal(out, want, sizeof(want));
 	assert_int_equal(query_build(&ask_mx, 0x1234, false, out), (int)sizeof(want) - 11);
+	assert_int_equal(query_build(&ask_mx, 1, QUERY_CD, out), (int)sizeof(want) - 11);
+	assert_int_equal(out[3], 0x30);
 	ask_mx.name[0] = '\0';
 	assert_int_equal(query_build(&ask_mx, 1, true, out), -22);
 }
@@ -325,6 +327,8 @@ static void test_failures(void **state)
 	pkt_raw(&p, "\0\0\x29\x04\xd0\1\0\0\0\0\0", 11);
 	p.data[11] = 1;
 	parse();
+	assert_int_equal(a.status, QUERY_NO_EDNS);
+	query_parse(&q, 7, false, false, p.data, p.len, &a);
 	assert_int_equal(a.status, QUERY_FAILED);
 
 	/* a referral, and an empty answer from one who doesn't resolve */
@@ -347,6 +351,38 @@ static void test_failures(void **state)
 	p.data[3] |= 3;
 	parse();
 	assert_int_equal(a.status, QUERY_BROKEN);
+}
+
+/* RFC 8914: SERVFAIL because validation failed, and for other reasons. */
+static void test_bogus(void **state)
+{
+	static const struct {
+		const char *options;
+		size_t len;
+		bool bogus;
+	} rows[] = {
+	    {"\0\17\0\2\0\6", 6, true},                    /* DNSSEC bogus */
+	    {"\0\12\0\1x\0\17\0\5\0\7old", 14, true}, /* a cookie, then: signature expired */
+	    {"\0\17\0\2\0\26", 6, false},                  /* no reachable authority */
+	    {"\0\17\0\2\0\15", 6, false},                  /* cached error */
+	    {"\0\17\0\3\0\6", 6, false},                   /* longer than there is */
+	    {"\0\17\0\1\6", 5, false},                      /* too short */
+	    {"\0\17\0", 3, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ask("example", DNS_MX);
+		p.data[3] |= 2;
+		pkt_raw(&p, "\0\0\x29\x04\xd0\0\0\0\0\0", 10);
+		pkt_raw(&p, &(uint8_t){(uint8_t)rows[i].len}, 1);
+		pkt_raw(&p, rows[i].options, rows[i].len);
+		p.data[11] = 1;
+		parse();
+		assert_int_equal(a.status, QUERY_FAILED);
+		assert_int_equal(a.bogus, rows[i].bogus);
+		assert_int_equal(a.rcode, 2);
+	}
 }
 
 static void test_truncated(void **state)
@@ -547,6 +583,7 @@ int main(void)
 	    cmocka_unit_test(test_txt_ptr),
 	    cmocka_unit_test(test_not_mine),
 	    cmocka_unit_test(test_failures),
+	    cmocka_unit_test(test_bogus),
 	    cmocka_unit_test(test_truncated),
 	    cmocka_unit_test(test_every_prefix),
 	    cmocka_unit_test(test_pointers),

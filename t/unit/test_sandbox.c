@@ -174,7 +174,7 @@ static const struct {
     {"thread", try_thread, ALL},
     {"memory", try_memory, ALL},
     {"read file", try_read_file, ALL},
-    {"write file", try_write_file, P(SMTPD) | P(QMGR)},
+    {"write file", try_write_file, P(SMTPD) | P(QMGR) | P(DNSCACHE)},
     {"writable code", try_code, 0},
     {"map file for writing", try_file_map, P(QMGR)},
     {"sync", try_sync, P(SMTPD) | P(QMGR)},

@@ -144,7 +144,7 @@ static int setup(void **state)
 	memset(&got, 0, sizeof(got));
 	silent = false;
 	dnsserver_start(&server, say, NULL);
-	resolver = resolver_new(4 << 20, 200);
+	resolver = resolver_new(4 << 20, 1 << 20, 200);
 	assert_non_null(resolver);
 	upstream_servers(resolver_upstream(resolver), &server.addr, 1);
 	serve_init(resolver, true);

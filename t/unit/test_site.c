@@ -163,7 +163,7 @@ static int setup(void **state)
 	if (loop_base() == NULL)
 		loop_init();
 	dnsserver_start(&server, say, NULL);
-	resolver = resolver_new(1 << 20, 100);
+	resolver = resolver_new(1 << 20, 1 << 18, 100);
 	assert_non_null(resolver);
 	upstream_servers(resolver_upstream(resolver), &server.addr, 1);
 	return 0;
