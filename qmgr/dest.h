@@ -69,6 +69,9 @@ struct dest {
 	struct dest_cursor cursor;
 	uint64_t noted;     /* the earliest due time that came to the index during a slice */
 	uint64_t oldest_ms; /* no arrival is earlier than this; 0: not known */
+	uint32_t count_run; /* sitecount.h: which count these are of */
+	uint32_t counted;
+	uint64_t counted_oldest;
 	uint16_t refused_code;
 	char *refused_status, *refused_text;
 	struct event timer; /* for index_due */

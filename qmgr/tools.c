@@ -17,6 +17,7 @@
 #include "qmgr/pause.h"
 #include "qmgr/query.h"
 #include "qmgr/site.h"
+#include "qmgr/sitecount.h"
 
 #define SITES_SLICE 1000
 
@@ -29,6 +30,7 @@ struct tool {
 	struct batch_wait wait;
 	uint64_t changed, known;
 	bool waits, gone;
+	bool counting; /* what waits for them */
 };
 
 static struct {
@@ -52,7 +54,7 @@ static void on_ended(void *arg)
 /* busy - one at a time */
 static bool busy(struct tool *t)
 {
-	bool is = t->query || t->waits || evtimer_pending(t->sites, NULL);
+	bool is = t->query || t->waits || t->counting || evtimer_pending(t->sites, NULL);
 	if (is)
 		refuse(t->chan, "one request at a time");
 	return is;
@@ -126,6 +128,15 @@ static void on_pauses(struct chan *chan, union msg_any *m, void *arg)
 		pause_list(chan);
 }
 
+/* add_count - what was counted of one of its destinations */
+static void add_count(struct query_site *out, const struct dest *dest)
+{
+	uint64_t oldest, n = sitecount_of(dest, &oldest);
+	out->queued += n;
+	if (n && (!out->oldest_ms || oldest < out->oldest_ms))
+		out->oldest_ms = oldest;
+}
+
 /* view_site - a site as the tools see it */
 static void view_site(const struct site *site, struct query_site *out)
 {
@@ -143,9 +154,24 @@ static void view_site(const struct site *site, struct query_site *out)
 	    .probe_ms = site->probe_at,
 	    .trouble_ms = site->trouble ? site->trouble->at_ms : 0,
 	    .trouble = msg_str(site->trouble ? site->trouble->text : "")};
-	for (const struct pool *pool = site->pools; pool; pool = pool->next)
+	for (const struct pool *pool = site->pools; pool; pool = pool->next) {
+		const struct dest *dest;
 		out->ready += pool->nready;
-	out->queued = out->ready + out->active;
+		DL_FOREACH2(pool->dests, dest, pool_next)
+		{
+			add_count(out, dest);
+		}
+	}
+}
+
+/* view_rest - what waits for destinations whose site isn't known now */
+static bool view_rest(struct query_site *out)
+{
+	*out = (struct query_site){.name = msg_str("(no site yet)"), .trouble = msg_str("")};
+	for (const struct dest *dest = dest_first(); dest; dest = dest->hh.next)
+		if (dest->state != DEST_BOUND)
+			add_count(out, dest);
+	return out->queued;
 }
 
 /* on_sites_slice - some sites from where the last slice ended */
@@ -167,9 +193,20 @@ static void on_sites_slice(evutil_socket_t fd, short what, void *arg)
 			break; /* the packet is full */
 	}
 	t->site_at += n;
-	CHAN_SEND(t->chan, tool_site_rows, .rows = msg_bytes(buf, out.len), .last = !site);
-	if (site)
+	bool last = !site;
+	if (last && view_rest(&row) && query_site_put(&out, &row))
+		last = false; /* it alone, next time */
+	CHAN_SEND(t->chan, tool_site_rows, .rows = msg_bytes(buf, out.len), .last = last);
+	if (!last)
 		event_add(t->sites, &(struct timeval){.tv_usec = 1000});
+}
+
+/* on_counted - the rows can begin */
+static void on_counted(void *arg)
+{
+	struct tool *t = arg;
+	t->counting = false;
+	on_sites_slice(-1, 0, t);
 }
 
 /* on_sites - tool_sites */
@@ -180,7 +217,8 @@ static void on_sites(struct chan *chan, union msg_any *m, void *arg)
 	if (busy(t))
 		return;
 	t->site_at = 0;
-	on_sites_slice(-1, 0, t);
+	t->counting = true;
+	sitecount_start(on_counted, t);
 }
 
 /* on_closed - the tool has what it wanted, or not */
@@ -189,6 +227,7 @@ static void on_closed(struct chan *chan, void *arg)
 	struct tool *t = arg;
 	if (t->query)
 		query_orphan(t->query);
+	sitecount_forget(t);
 	chan_free(chan);
 	t->gone = true;
 	if (t->waits)

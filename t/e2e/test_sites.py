@@ -112,7 +112,7 @@ def test_a_dead_site_costs_one_connection_an_interval(house):
     assert gaps and min(gaps) > 0.7, gaps  # 1 s and then 2 s, each times 0.75 to 1.25
     assert len(times) <= 3 + (times[-1] - times[0]) / 1.4, gaps
     row = sites(b)[NAME.format(hop.port)]
-    assert row["state"] in ("down", "probing"), row
+    assert row["state"] in ("down", "probing") and row["queued"] == count and row["oldest"], row
     # a restart in the middle of an interval waits for its end
     n = len(hop.times)
     wait_for(lambda: len(hop.times) > n, 10)
