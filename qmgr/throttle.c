@@ -45,7 +45,8 @@ bool throttle_accepted(
 {
 	t->refusals = t->strikes = 0;
 	bool changed = lifted(t, standing);
-	if (open < t->limit || t->limit >= cap(t, max, now))
+	/* a limit that isn't reached teaches nothing; a round may double it */
+	if (t->limit >= (t->slow ? 2 * open : open + 1) || t->limit >= cap(t, max, now))
 		return changed;
 	if (++t->credit < (t->slow ? 1 : t->limit))
 		return changed;
