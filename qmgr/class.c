@@ -14,6 +14,13 @@
 #define RANK_BULK        255
 
 static struct class *table;
+static const struct conf *conf; /* in force; NULL: none yet */
+
+/* The built-in ones: what they have without a block, or where that doesn't say. */
+static const struct {
+	const char *name;
+	uint32_t weight;
+} built_in[] = {{CLASS_URGENT, 1000}, {CLASS_NORMAL, 10}, {CLASS_BULK, 1}};
 
 /* rank_of - where its lanes come; others than the built-in ones lie around normal */
 static uint8_t rank_of(const char *name)
@@ -25,6 +32,91 @@ static uint8_t rank_of(const char *name)
 	if (!strcmp(name, CLASS_BULK))
 		return RANK_BULK;
 	return (uint8_t)(1 + hash_stable(name, strlen(name)) % (RANK_BULK - 1));
+}
+
+/* block_of - the class's block, or NULL */
+static const struct conf_class *block_of(const char *name)
+{
+	for (size_t i = 0; conf && i < conf->nclass; i++) {
+		if (strcmp(conf->class[i].title, name) == 0)
+			return &conf->class[i];
+	}
+	return NULL;
+}
+
+/* weight_of - of the block, else built in */
+static uint32_t weight_of(const char *name, const struct conf_class *block)
+{
+	if (block && block->weight)
+		return block->weight;
+	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
+		if (!strcmp(built_in[i].name, name))
+			return built_in[i].weight;
+	}
+	return block || !strcmp(name, CLASS_NORMAL)
+		   ? 10
+		   : weight_of(CLASS_NORMAL, block_of(CLASS_NORMAL));
+}
+
+/* apply - the configuration to a class */
+static void apply(struct class *class)
+{
+	const struct conf_class *block = block_of(class->name);
+	class->weight = weight_of(class->name, block);
+	class->lifetime = block ? block->lifetime : 0;
+	if (!class->lifetime)
+		class->lifetime = conf ? conf->retry.lifetime : UINT64_MAX / 2;
+	class->configured = block != NULL;
+}
+
+/* class_configure - every class that was met */
+void class_configure(const struct conf *now)
+{
+	struct class *class;
+	conf = now;
+	for (class = table; class; class = class->hh.next)
+		apply(class);
+}
+
+/* class_weight - its share */
+uint32_t class_weight(const struct class *class)
+{
+	return class->weight;
+}
+
+/* class_lifetime - ms */
+uint64_t class_lifetime(const struct class *class)
+{
+	return class->lifetime;
+}
+
+/* class_configured - by a block */
+bool class_configured(const struct class *class)
+{
+	return class->configured;
+}
+
+/* class_rank_lifetime - of those that share a rank; a row's class may not have been met yet */
+uint64_t class_rank_lifetime(uint8_t rank)
+{
+	uint64_t shortest = conf->retry.lifetime;
+	for (size_t i = 0; i < conf->nclass; i++) {
+		const struct conf_class *block = &conf->class[i];
+		if (rank_of(block->title) == rank && block->lifetime && block->lifetime < shortest)
+			shortest = block->lifetime;
+	}
+	return shortest;
+}
+
+/* class_shortest_lifetime - of all */
+uint64_t class_shortest_lifetime(void)
+{
+	uint64_t shortest = conf->retry.lifetime;
+	for (size_t i = 0; i < conf->nclass; i++) {
+		if (conf->class[i].lifetime && conf->class[i].lifetime < shortest)
+			shortest = conf->class[i].lifetime;
+	}
+	return shortest;
 }
 
 /* class_named - found or made */
@@ -43,6 +135,7 @@ const struct class *class_named(struct msg_bytes name)
 		log_fatal("out of memory for a class");
 	memcpy(class->name, name.data, name.len);
 	class->rank = rank_of(class->name);
+	apply(class);
 	HASH_ADD(hh, table, name, name.len, class);
 	if (!hash_added(class))
 		log_fatal("out of memory for a class");
@@ -56,6 +149,15 @@ const struct class *class_normal(void)
 	if (!normal)
 		normal = class_named(msg_str(CLASS_NORMAL));
 	return normal;
+}
+
+/* class_urgent - what has connections of its own */
+const struct class *class_urgent(void)
+{
+	static const struct class *urgent;
+	if (!urgent)
+		urgent = class_named(msg_str(CLASS_URGENT));
+	return urgent;
 }
 
 /*
@@ -84,6 +186,6 @@ uint32_t class_lane(const struct class *class, const char *sender)
 	str_lower(text, sender, n);
 	if (rest)
 		str_lower(text + n, at, rest);
-	return (uint32_t)class->rank << LANE_SENDER_BITS |
+	return (uint32_t) class->rank << LANE_SENDER_BITS |
 	       (uint32_t)(hash_stable(text, n + rest) >> (64 - LANE_SENDER_BITS));
 }

@@ -10,8 +10,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/conf.h"
 #include "lib/hash.h"
 #include "lib/msg.h"
 #include "qmgr/keys.h"
@@ -22,8 +24,12 @@
 
 #define CLASSES_MAX 250 /* known at a time; a further one is taken for normal */
 
-struct class {
-	uint8_t rank; /* first byte of its lanes: urgent comes first, bulk last */
+struct class
+{
+	uint8_t rank;      /* first byte of its lanes: urgent comes first, bulk last */
+	bool configured;   /* a block of the configuration puts mail into it */
+	uint32_t weight;   /* its share where classes compete */
+	uint64_t lifetime; /* ms until its mail expires */
 	UT_hash_handle hh;
 	char name[KEYS_CLASS_MAX + 1];
 };
@@ -31,6 +37,22 @@ struct class {
 /* The one of that name, made if needed; never NULL. */
 const struct class *class_named(struct msg_bytes name);
 const struct class *class_normal(void);
+const struct class *class_urgent(void);
+
+/* The rank in a lane. */
+static inline uint8_t class_rank(uint32_t lane)
+{
+	return (uint8_t)(lane >> 24);
+}
+
+/* What the configuration in force says; of a class that isn't in it what holds for normal. */
+void class_configure(const struct conf *conf);
+uint32_t class_weight(const struct class *class);
+uint64_t class_lifetime(const struct class *class);
+bool class_configured(const struct class *class);
+/* The shortest lifetime of any class with that rank, and of all. */
+uint64_t class_rank_lifetime(uint8_t rank);
+uint64_t class_shortest_lifetime(void);
 
 /*
  * The lane of a class's mail from that sender. It depends on nothing but the two names, so a

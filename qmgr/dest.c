@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A table by name. A destination that is bound to a pool is in the pool's list, and in the pool's
- * ring as long as it has ready recipients; the pool counts them together.
+ * A table by name. A destination that is bound to a pool is in the pool's list, and its ready
+ * recipients are in the pool's turns; the pool counts them together.
  */
 #include "qmgr/dest.h"
 
@@ -19,6 +19,7 @@
 #include "qmgr/route.h"
 #include "qmgr/schedule.h"
 #include "qmgr/site.h"
+#include "qmgr/turns.h"
 
 static struct dest *table;
 
@@ -52,7 +53,8 @@ struct dest *dest_get(const char *name, size_t len)
 	dest->name_len = (uint16_t)len;
 	if (name[0] != '[' && !memchr(name, ':', len))
 		dest->domain_len = (uint16_t)strcspn(dest->name, " ");
-	dest->index_due = dest->noted = DEST_NEVER;
+	walk_init(&dest->walk);
+	dest->index_due = DEST_NEVER;
 	dest->paused = pause_covers_dest(dest);
 	evtimer_assign(&dest->timer, loop_base(), on_timer, dest);
 	HASH_ADD(hh, table, name, len, dest);
@@ -111,20 +113,39 @@ void dest_bind(struct dest *dest)
 	}
 }
 
-/* leave_ring - no ready recipients any more, or no pool */
-static void leave_ring(struct dest *dest)
+/* leave_turns - its ready recipients wait here until it is bound again */
+static void leave_turns(struct dest *dest)
 {
-	if (dest->in_ring)
-		DL_DELETE2(dest->pool->ring, dest, ring_prev, ring_next);
-	dest->in_ring = false;
+	struct rcpt *rcpt;
+	DL_FOREACH (dest->ready, rcpt)
+		turns_remove(rcpt);
+	dest->pool->nready -= dest->nready;
+}
+
+/* dest_join - into a pool, with what it has ready */
+void dest_join(struct dest *dest, struct pool *pool)
+{
+	struct rcpt *rcpt;
+	dest_enter(dest, DEST_BOUND);
+	dest->pool = pool;
+	DL_APPEND2(pool->dests, dest, pool_prev, pool_next);
+	DL_FOREACH (dest->ready, rcpt)
+		turns_add(pool, rcpt, false);
+	pool->nready += dest->nready;
+	if (dest_parked(dest))
+		schedule_park(dest);
+	else
+		dispatch_pool(pool);
+	if (dest->probe)
+		site_flush(pool->site);
+	dest->probe = false;
 }
 
 /* dest_unbind - out of its pool */
 void dest_unbind(struct dest *dest)
 {
 	if (dest->state == DEST_BOUND) {
-		leave_ring(dest);
-		dest->pool->nready -= dest->nready;
+		leave_turns(dest);
 		DL_DELETE2(dest->pool->dests, dest, pool_prev, pool_next);
 		dest->pool = NULL;
 	}
@@ -137,55 +158,48 @@ void dest_unbind(struct dest *dest)
 		dest_enter(dest, DEST_UNBOUND);
 }
 
-/* ready_changed - ring and count of the pool follow */
-static void ready_changed(struct dest *dest, int by)
-{
-	dest->nready = (uint32_t)((int)dest->nready + by);
-	if (dest->state != DEST_BOUND)
-		return;
-	dest->pool->nready = (uint32_t)((int)dest->pool->nready + by);
-	if (!dest->nready) {
-		leave_ring(dest);
-	} else if (!dest->in_ring) {
-		DL_APPEND2(dest->pool->ring, dest, ring_prev, ring_next);
-		dest->in_ring = true;
-	}
-}
-
 /* added - one more is ready: somebody has to take it */
-static void added(struct dest *dest)
+static void added(struct dest *dest, struct rcpt *rcpt, bool front)
 {
 	if (dest->state == DEST_BOUND && dest->domain_len && dest->nready == 0 &&
 	    dest->bound_until <= now_ms())
 		dest_unbind(dest); /* DNS may have changed its mind */
-	ready_changed(dest, 1);
-	if (dest->state == DEST_BOUND)
+	rcpt_enter(rcpt, RCPT_READY);
+	if (front)
+		DL_PREPEND(dest->ready, rcpt);
+	else
+		DL_APPEND(dest->ready, rcpt);
+	dest->nready++;
+	if (dest->state == DEST_BOUND) {
+		turns_add(dest->pool, rcpt, front);
+		dest->pool->nready++;
 		dispatch_pool(dest->pool);
-	else if (dest->state == DEST_UNBOUND)
+	} else if (dest->state == DEST_UNBOUND) {
 		dest_bind(dest);
+	}
 }
 
 /* dest_push - ready, behind the others */
 void dest_push(struct dest *dest, struct rcpt *rcpt)
 {
-	rcpt_enter(rcpt, RCPT_READY);
-	DL_APPEND(dest->ready, rcpt);
-	added(dest);
+	added(dest, rcpt, false);
 }
 
 /* dest_push_front - ready, it was first before */
 void dest_push_front(struct dest *dest, struct rcpt *rcpt)
 {
-	rcpt_enter(rcpt, RCPT_READY);
-	DL_PREPEND(dest->ready, rcpt);
-	added(dest);
+	added(dest, rcpt, true);
 }
 
 /* dest_remove - out of the ready ones */
 void dest_remove(struct dest *dest, struct rcpt *rcpt)
 {
 	DL_DELETE(dest->ready, rcpt);
-	ready_changed(dest, -1);
+	dest->nready--;
+	if (dest->state == DEST_BOUND) {
+		turns_remove(rcpt);
+		dest->pool->nready--;
+	}
 	rcpt_enter(rcpt, RCPT_NEW);
 }
 
@@ -202,7 +216,7 @@ bool dest_parked(const struct dest *dest)
 static bool unused(const struct dest *dest)
 {
 	return !dest->refs && !dest->nready && !dest->nactive && dest->index_due == DEST_NEVER &&
-	       !dest->wanted && !dest->refilling && dest->state != DEST_ASKING;
+	       !dest->wanted && !dest->notes && !dest->expiring && dest->state != DEST_ASKING;
 }
 
 /* dest_sweep - free what is unused and whose knowledge is old */
@@ -223,9 +237,11 @@ void dest_sweep(void)
 /* dest_reroute - the ready ones leave the list first: one may come back to it */
 void dest_reroute(struct dest *dest)
 {
+	if (dest->state == DEST_BOUND)
+		leave_turns(dest);
 	struct rcpt *rcpt, *tmp, *list = dest->ready;
 	dest->ready = NULL;
-	ready_changed(dest, -(int)dest->nready);
+	dest->nready = 0;
 	DL_FOREACH_SAFE (list, rcpt, tmp) {
 		rcpt_enter(rcpt, RCPT_NEW);
 		schedule_leave(rcpt);
@@ -243,6 +259,7 @@ void dest_reconfigure(void)
 	HASH_ITER (hh, table, dest, tmp) {
 		dest_unbind(dest);
 		dest->route = NULL;
+		dest->oldest_ms = 0; /* lifetimes may have changed */
 	}
 	HASH_ITER (hh, table, dest, tmp) {
 		if (dest->nready)

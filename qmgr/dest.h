@@ -18,11 +18,12 @@
 #include "lib/conf.h"
 #include "lib/hash.h"
 #include "lib/msg.h"
+#include "qmgr/walk.h"
 
 #define DEST_LOCAL    "local:"
 #define DEST_NOTICE   "notice:"
 #define DEST_DISCARD  "discard:"
-#define DEST_NEVER    UINT64_MAX
+#define DEST_NEVER    WALK_NEVER
 #define DEST_SWEEP_MS 60000 /* unused destinations and sites are freed so often */
 
 struct rcpt;
@@ -37,39 +38,31 @@ enum dest_state {
 	DEST_REFUSED, /* there is no such domain, or it takes no mail: recipients fail */
 };
 
-/* Where the walk through its due keys stands. */
-struct dest_cursor {
-	uint64_t due, id;
-	uint32_t number;
-	bool set; /* else: from the beginning */
-};
-
 struct dest {
 	enum dest_state state;
 	struct pool *pool;                  /* BOUND */
 	struct dest *pool_next, *pool_prev; /* of the pool's destinations */
-	struct dest *ring_next, *ring_prev; /* of the pool's ring of those with ready recipients */
 	struct dest *want_next, *want_prev; /* of those that want to be refilled */
 	struct lookup *lookup;              /* ASKING */
-	bool in_ring, wanted, refilling;
+	bool wanted, expiring;
 	bool probe;  /* a flush came before its site was known: probe that at once if it is down */
 	bool paused; /* qmgr/pause.h */
-	bool clamp;  /* has due times of a wrong clock: read whatever they say */
+	bool few;    /* some sender has little in memory and may have more in the index */
 	const struct conf_route *route; /* of the configuration in force; NULL: none seen since */
-	struct rcpt *ready;             /* oldest first */
+	struct rcpt *ready; /* while it is bound they have their turns in the pool too */
 	uint32_t nready;
 	uint32_t nactive;     /* in the window: ready, blocked, flying, ... */
 	uint32_t refs;        /* recipients that point here */
 	uint64_t bound_until; /* now_ms() when its site is asked for again */
 	/*
 	 * No due key in the index that isn't in memory is earlier than this; DEST_NEVER: there is
-	 * none at all.
+	 * none at all. It follows from the walk.
 	 */
 	uint64_t index_due;
-	struct dest_cursor cursor;
-	uint64_t noted;     /* the earliest due time that came to the index during a slice */
-	uint64_t oldest_ms; /* no arrival is earlier than this; 0: not known */
-	uint32_t count_run; /* sitecount.h: which count these are of */
+	struct walk walk;         /* how far the index was read; not ours while notes are taken */
+	struct walk_notes *notes; /* a slice is under way */
+	uint64_t oldest_ms;       /* no arrival is earlier than this; 0: not known */
+	uint32_t count_run;       /* sitecount.h: which count these are of */
 	uint32_t counted;
 	uint64_t counted_oldest;
 	uint16_t refused_code;
@@ -94,7 +87,8 @@ void dest_enter(struct dest *dest, enum dest_state state);
 
 /* Sees that it gets bound to a pool: at once, or when dnscache has answered. */
 void dest_bind(struct dest *dest);
-/* From its pool; it is UNBOUND then. */
+/* Into the pool, with what it has ready; from it: it is UNBOUND then. */
+void dest_join(struct dest *dest, struct pool *pool);
 void dest_unbind(struct dest *dest);
 
 /* Ready recipients: at the end, at the front (not tried, it keeps its turn), out of the middle. */

@@ -3,18 +3,20 @@
  * All feeding happens at the end of a turn, once a pool: so recipients that one turn brought are
  * grouped, and what goes to a worker is one packet. Among the connections of a pool the one with
  * the fewest jobs is fed first; a new one is opened while something waits and none is without a
- * job. Destinations of a pool take turns (the ring), a job at a time.
+ * job. Whose turn it is is the business of qmgr/turns.h.
  */
 #include "qmgr/dispatch.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/child.h"
 #include "lib/counters.h"
 #include "lib/local.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/links.h"
 #include "qmgr/mailbox.h"
@@ -24,6 +26,7 @@
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
 #include "qmgr/settle.h"
+#include "qmgr/turns.h"
 
 #define RCPTS_ROOM 56000 /* bytes of a job's recipients */
 
@@ -159,32 +162,31 @@ static void send_job(struct job *job, const struct job_list *list)
 static bool same_domain(const struct rcpt *a, const struct rcpt *b)
 {
 	const char *x = strrchr(a->address, '@'), *y = strrchr(b->address, '@');
-	return x && y && !strcasecmp(x, y);
+	return x && y ? strcasecmp(x, y) == 0 : x == y;
 }
 
-/* fill - the first recipient of dest and those of the same message behind it */
-static unsigned fill(struct dest *dest, struct rcpt **rcpts, unsigned max, struct job_list *list)
+/*
+ * fill - first and what goes with it: its message's ready recipients at the same destination, where
+ * the site wants that of one domain only. They stay where they are.
+ */
+static unsigned fill(struct rcpt *first, struct rcpt **rcpts, unsigned max, struct job_list *list)
 {
-	struct message *msg = dest->ready->msg;
+	const struct site *site = first->dest->pool->site;
 	unsigned n = 0;
-	while (n < max && dest->ready && dest->ready->msg == msg) {
-		struct rcpt *rcpt = dest->ready;
-		if (n && rcpt->stage != rcpts[0]->stage)
-			break;
-		if (n && dest->pool->site->one_domain && !same_domain(rcpt, rcpts[0]))
-			break;
+	for (struct rcpt *rcpt = first; rcpt && n < max; rcpt = turns_more(rcpt)) {
+		if (site->one_domain && n && !same_domain(first, rcpt))
+			continue;
 		if (encode_rcpt(list, rcpt))
 			break;
-		dest_remove(dest, rcpt);
 		rcpts[n++] = rcpt;
 	}
 	return n;
 }
 
-/* can_go - whether the first recipient of dest can be sent now; else it is put where it waits */
-static bool can_go(struct dest *dest)
+/* can_go - whether it can be sent now; else it is put where it waits */
+static bool can_go(struct rcpt *rcpt)
 {
-	struct rcpt *rcpt = dest->ready;
+	struct dest *dest = rcpt->dest;
 	struct segment *seg = rcpt->msg->segment;
 	if (seg->file == FILE_OPEN)
 		return dest->pool->transport != TRANSPORT_LOCAL || mailbox_take(rcpt);
@@ -208,19 +210,16 @@ static bool give(struct pool *pool, struct conn *conn)
 	static struct rcpt *rcpts[JOB_RCPTS_MAX];
 	static unsigned char room[RCPTS_ROOM];
 	struct job_list list;
-	struct dest *dest = pool->ring;
+	struct rcpt *first = turns_first(pool);
 	unsigned max =
 	    pool->transport == TRANSPORT_LOCAL ? 1 : pool->site->limits.recipients_per_message;
-	if (!can_go(dest))
+	if (!can_go(first))
 		return false;
 	job_list_init(&list, room, sizeof(room));
-	unsigned n = fill(dest, rcpts, max < JOB_RCPTS_MAX ? max : JOB_RCPTS_MAX, &list);
+	unsigned n = fill(first, rcpts, max < JOB_RCPTS_MAX ? max : JOB_RCPTS_MAX, &list);
 	if (!n)
 		log_bug("a recipient doesn't fit into a job");
-	if (dest->in_ring && dest->ring_next) { /* its turn is over */
-		DL_DELETE2(pool->ring, dest, ring_prev, ring_next);
-		DL_APPEND2(pool->ring, dest, ring_prev, ring_next);
-	}
+	turns_used(pool, first, n);
 	struct job *job = calloc(1, sizeof(*job) + n * sizeof(struct rcpt *));
 	if (!job)
 		log_fatal("out of memory for a job");
@@ -231,6 +230,7 @@ static bool give(struct pool *pool, struct conn *conn)
 	job->nrcpts = job->nleft = n;
 	for (unsigned i = 0; i < n; i++) {
 		job->rcpts[i] = rcpts[i];
+		dest_remove(rcpts[i]->dest, rcpts[i]);
 		rcpt_enter(rcpts[i], RCPT_FLYING);
 		rcpts[i]->job = job;
 	}
@@ -246,8 +246,8 @@ static bool give(struct pool *pool, struct conn *conn)
 	counter_add(C_queue_jobs, 1);
 	counter_add(C_queue_active, n);
 	send_job(job, &list);
-	if (dest->nready < REFILL_LOW)
-		schedule_refill(dest);
+	if (first->dest->nready < REFILL_LOW)
+		schedule_refill(first->dest);
 	return true;
 }
 
@@ -267,7 +267,8 @@ static struct worker *choose_worker(void)
 /* domain_dest - for whose domain a connection of an MX pool is opened */
 static struct dest *domain_dest(struct pool *pool)
 {
-	return pool->ring ? pool->ring : pool->dests;
+	const struct rcpt *first = turns_first(pool);
+	return first ? first->dest : pool->dests;
 }
 
 /* dispatch_open - one more connection */
@@ -332,11 +333,11 @@ bool dispatch_close(struct pool *pool)
 static void feed(struct pool *pool)
 {
 	struct conn *conn = NULL;
-	while (pool->ring && (conn = emptiest(pool)) && site_rate_ready(pool->site))
+	while (pool->nready && (conn = emptiest(pool)) && site_rate_ready(pool->site))
 		give(pool, conn);
-	if (!pool->ring || pool->conns[0])
+	if (!pool->nready || pool->conns[0])
 		return;
-	if (!site_may_open(pool->site))
+	if (!site_may_open(pool->site, turns_has(pool, class_urgent())))
 		site_make_room(pool);
 	else if (site_rate_ready(pool->site))
 		dispatch_open(pool);
@@ -372,7 +373,7 @@ void dispatch_all(void)
 	struct site *site;
 	for (site = site_first(); site; site = site->hh.next) {
 		for (struct pool *pool = site->pools; pool; pool = pool->next) {
-			if (pool->ring)
+			if (pool->nready)
 				dispatch_pool(pool);
 		}
 	}

@@ -177,6 +177,8 @@ static unsigned add_members(struct rcpt *alias, struct msg_bytes members)
 		rcpt->parent = alias->number;
 		rcpt->depth = (uint8_t)(alias->depth + 1);
 		rcpt->notify = alias->notify;
+		rcpt->class = alias->class;
+		rcpt->lane = alias->lane;
 		route_assign(rcpt);
 		rcpt_enter(rcpt, RCPT_COMMITTING);
 		batch_rcpt(rcpt);

@@ -17,6 +17,7 @@
 #include "lib/loop.h"
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
+#include "qmgr/class.h"
 #include "qmgr/donelist.h"
 #include "qmgr/livemap.h"
 #include "qmgr/message.h"
@@ -94,6 +95,7 @@ static void add_rcpts(struct message *msg, const unsigned char *envelope, size_t
 		if (!rcpt)
 			log_fatal("out of memory for a recipient");
 		rcpt->notify = er.notify;
+		rcpt->lane = class_lane(rcpt->class, msg->sender);
 		if (er.orcpt.len) {
 			rcpt->orcpt = malloc(er.orcpt.len + 1);
 			if (!rcpt->orcpt)

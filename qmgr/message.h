@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct bundle;
 struct class;
 struct segment;
 struct dest;
@@ -58,6 +59,8 @@ struct rcpt {
 	struct message *msg;
 	struct rcpt *sib_next, *sib_prev; /* of the message */
 	struct rcpt *next, *prev;         /* of the list its state says */
+	struct bundle *bundle;            /* READY at a bound destination: qmgr/turns.h */
+	struct rcpt *turn_next, *turn_prev;
 	struct dest *dest;
 	struct dest *row_dest; /* its due key in the index: NULL when there is none */
 	uint64_t row_due;

@@ -144,26 +144,6 @@ static void add_target(struct pool *pool, const char *host, uint16_t port, bool 
 	t->implicit_tls = implicit_tls;
 }
 
-/* join - the destination joins the pool with what it has ready */
-static void join(struct dest *dest, struct pool *pool)
-{
-	dest_enter(dest, DEST_BOUND);
-	dest->pool = pool;
-	DL_APPEND2(pool->dests, dest, pool_prev, pool_next);
-	pool->nready += dest->nready;
-	if (dest->nready) {
-		DL_APPEND2(pool->ring, dest, ring_prev, ring_next);
-		dest->in_ring = true;
-	}
-	if (dest_parked(dest))
-		schedule_park(dest);
-	else
-		dispatch_pool(pool);
-	if (dest->probe)
-		site_flush(pool->site);
-	dest->probe = false;
-}
-
 /* local_lmtp - mailboxes that are reached by LMTP */
 static void local_lmtp(struct dest *dest, const struct conf_target *target)
 {
@@ -178,7 +158,7 @@ static void local_lmtp(struct dest *dest, const struct conf_target *target)
 		add_target(pool, target->host, target->port, false);
 	site->fixed = true;
 	dest->bound_until = DEST_NEVER;
-	join(dest, pool);
+	dest_join(dest, pool);
 }
 
 /* own_site - local delivery and notices: no hosts, no DNS */
@@ -187,7 +167,7 @@ static void own_site(struct dest *dest, const char *name, enum transport transpo
 	struct site *site = site_get(name, NULL, 0, "");
 	site->fixed = site->ours = true;
 	dest->bound_until = DEST_NEVER;
-	join(dest, pool_get(site, transport, false, NULL));
+	dest_join(dest, pool_get(site, transport, false, NULL));
 }
 
 /* literal - a domain that is an address: [192.0.2.1] (RFC 5321 §4.1.3) */
@@ -207,7 +187,7 @@ static void bind_literal(struct dest *dest)
 	if (!pool->ntargets)
 		add_target(pool, text, (uint16_t)child_self()->conf->deliver.port, false);
 	dest->bound_until = DEST_NEVER;
-	join(dest, pool);
+	dest_join(dest, pool);
 }
 
 /* bind_route - the hosts that the route names */
@@ -232,7 +212,7 @@ static int bind_route(struct dest *dest)
 		add_target(pool, mx[i], route->to.v[i].port, route->to.v[i].implicit_tls);
 	site->fixed = true;
 	dest->bound_until = DEST_NEVER;
-	join(dest, pool);
+	dest_join(dest, pool);
 	return 0;
 }
 
@@ -277,7 +257,7 @@ void site_bind_mx(struct dest *dest, struct msg_bytes site_name, struct msg_byte
 		    (int)(site_name.len > 255 ? 255 : site_name.len), site_name.data);
 	snprintf(domain, sizeof(domain), "%.*s", (int)dest->domain_len, dest->name);
 	struct site *site = site_get(name, mx, n, domain);
-	join(dest, pool_get(site, TRANSPORT_SMTP, true, dest->route));
+	dest_join(dest, pool_get(site, TRANSPORT_SMTP, true, dest->route));
 }
 
 /* site_bind_trouble - a site of its own, down: nobody knows where its mail goes */
@@ -288,7 +268,7 @@ void site_bind_trouble(struct dest *dest, const char *text)
 	struct site *site = site_get(name, NULL, 0, "");
 	struct pool *pool = pool_get(site, TRANSPORT_SMTP, false, NULL);
 	dest->bound_until = DEST_NEVER;
-	join(dest, pool);
+	dest_join(dest, pool);
 	site_failed(pool, OPEN_DNS, 0, msg_str("4.4.3"), msg_str(""), msg_str(text));
 }
 
@@ -301,6 +281,7 @@ static void free_pool(struct pool *pool)
 		pool->site->probe_pool = NULL;
 	for (unsigned i = 0; i < pool->ntargets; i++)
 		free(pool->targets[i].host);
+	turns_free(pool);
 	free(pool->credential);
 	free(pool->source);
 	free(pool);

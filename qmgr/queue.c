@@ -9,6 +9,7 @@
 #include "lib/loop.h"
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
+#include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/grant.h"
@@ -72,6 +73,7 @@ void queue_leave(uint32_t grace_ms, void (*left)(void))
 /* queue_reconfigured - limits and routes of what is in memory; the rest when it is read back */
 void queue_reconfigured(void)
 {
+	class_configure(child_self()->conf);
 	site_reconfigure();
 	dest_reconfigure();
 }
@@ -126,6 +128,7 @@ int queue_open(void)
 	work_files = work_thread_start("files");
 	batch_init();
 	schedule_init();
+	class_configure(child_self()->conf);
 	int err = recover_open(child_self()->conf->spool, INDEX_MAP_SIZE, &last);
 	if (!err)
 		err = pause_load();

@@ -5,12 +5,14 @@
  */
 #include "qmgr/schedule.h"
 
+#include <string.h>
 #include <sys/random.h>
 
 #include "lib/child.h"
 #include "lib/log.h"
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
+#include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/expand.h"
 #include "qmgr/message.h"
@@ -20,6 +22,11 @@
 
 static struct {
 	unsigned active; /* recipients in the window */
+	/*
+	 * Those of a destination's lane, at a place its hash says. Where two share a place, each
+	 * seems to have what both have, and finds less room.
+	 */
+	uint16_t share[1 << 16];
 	uint64_t random;
 } sched;
 
@@ -58,7 +65,7 @@ uint64_t schedule_retry_at(unsigned attempts)
 /* schedule_expired - outlived at `when` */
 bool schedule_expired(const struct rcpt *rcpt, uint64_t when)
 {
-	return when >= rcpt->msg->arrival_ms + child_self()->conf->retry.lifetime;
+	return when >= rcpt->msg->arrival_ms + class_lifetime(rcpt->class);
 }
 
 /* schedule_active - recipients in the window */
@@ -68,6 +75,19 @@ unsigned schedule_active(void)
 }
 
 /* -- the window */
+
+/* share_of - the place in the table of a destination's lane */
+static uint16_t *share_of(const struct dest *dest, uint32_t lane)
+{
+	uint64_t x = ((uint64_t)dest->hh.hashv << 32 | lane) * UINT64_C(0x9e3779b97f4a7c15);
+	return &sched.share[x >> 48];
+}
+
+/* schedule_full - nobody gets in */
+bool schedule_full(void)
+{
+	return sched.active >= WINDOW_ALL + WINDOW_SPARE;
+}
 
 /* schedule_room - recipients the destination may take in */
 unsigned schedule_room(const struct dest *dest)
@@ -83,6 +103,30 @@ unsigned schedule_room(const struct dest *dest)
 	return dest->nactive < share ? share - dest->nactive : 0;
 }
 
+/* schedule_spare - what is left beyond that for senders who have few */
+unsigned schedule_spare(const struct dest *dest)
+{
+	const unsigned all = WINDOW_ALL + WINDOW_SPARE, one = WINDOW_DEST + WINDOW_SPARE_DEST;
+	unsigned left = sched.active < all ? all - sched.active : 0;
+	unsigned here = dest->nactive < one ? one - dest->nactive : 0;
+	return left < here ? left : here;
+}
+
+/* schedule_few - how many the lane may have in memory whatever others have */
+unsigned schedule_few(const struct dest *dest, uint32_t lane)
+{
+	uint16_t n = *share_of(dest, lane);
+	unsigned few = n < WINDOW_FEW ? WINDOW_FEW - n : 0u, spare = schedule_spare(dest);
+	return few < spare ? few : spare;
+}
+
+/* schedule_lane_room - recipients of the lane that may come in */
+unsigned schedule_lane_room(const struct dest *dest, uint32_t lane)
+{
+	unsigned room = schedule_room(dest);
+	return room ? room : schedule_few(dest, lane);
+}
+
 /* enter - a place in the window */
 static void enter(struct rcpt *rcpt)
 {
@@ -90,7 +134,18 @@ static void enter(struct rcpt *rcpt)
 		return;
 	rcpt->windowed = true;
 	rcpt->dest->nactive++;
+	++*share_of(rcpt->dest, rcpt->lane);
 	sched.active++;
+}
+
+/* more_wanted - whether what has left makes room that somebody in the index waits for */
+static bool more_wanted(struct dest *dest, uint32_t lane, uint16_t left)
+{
+	if (dest->index_due > now_ms())
+		return false;
+	if (left == 0 || left == WINDOW_FEW / 2)
+		dest->few |= dest->notes || walk_find(&dest->walk, lane);
+	return dest->nready < REFILL_LOW || dest->few || dest->walk.sweeping;
 }
 
 /* schedule_leave - its place is free */
@@ -101,8 +156,9 @@ void schedule_leave(struct rcpt *rcpt)
 	struct dest *dest = rcpt->dest;
 	rcpt->windowed = false;
 	dest->nactive--;
+	uint16_t left = --*share_of(dest, rcpt->lane);
 	sched.active--;
-	if (dest->index_due <= now_ms() && dest->nready < REFILL_LOW)
+	if (more_wanted(dest, rcpt->lane, left))
 		schedule_refill(dest);
 	else
 		refill_pump();
@@ -117,9 +173,8 @@ static void wait_in_index(struct rcpt *rcpt)
 		batch_segment(rcpt->msg->segment); /* it gets rows when it is old enough */
 		return;
 	}
-	bool known =
-	    rcpt->rowed && rcpt->write == WRITE_CLEAN &&
-	    (rcpt_set_aside(rcpt) ? !rcpt->row_dest : rcpt_due_known(rcpt));
+	bool known = rcpt->rowed && rcpt->write == WRITE_CLEAN &&
+		     (rcpt_set_aside(rcpt) ? !rcpt->row_dest : rcpt_due_known(rcpt));
 	if (known)
 		schedule_forget(rcpt);
 	else
@@ -152,7 +207,7 @@ void schedule_place(struct rcpt *rcpt)
 		wait_in_index(rcpt);
 		return;
 	}
-	if (!rcpt->windowed && !schedule_room(dest)) {
+	if (!rcpt->windowed && !schedule_lane_room(dest, rcpt->lane)) {
 		wait_in_index(rcpt);
 		return;
 	}
@@ -181,11 +236,12 @@ void schedule_forget(struct rcpt *rcpt)
 	struct message *msg = rcpt->msg;
 	struct dest *dest = rcpt->row_dest;
 	uint64_t due = rcpt->row_due;
+	uint32_t lane = rcpt->row_lane;
 	schedule_leave(rcpt);
 	rcpt_free(rcpt);
 	message_release(msg);
 	if (dest)
-		schedule_note(dest, due);
+		schedule_note(dest, lane, due);
 }
 
 /* schedule_park - its site is down: nothing of it stays in memory */
@@ -201,7 +257,7 @@ void schedule_park(struct dest *dest)
 /* schedule_init - an empty window */
 void schedule_init(void)
 {
-	sched.active = 0;
+	memset(&sched, 0, sizeof(sched));
 	if (getrandom(&sched.random, sizeof(sched.random), 0) != sizeof(sched.random))
 		log_fatal("no random numbers");
 	sched.random |= 1;

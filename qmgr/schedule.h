@@ -2,12 +2,14 @@
 /*
  * Who is in memory and when. A recipient that is due takes a place in its destination's ready list
  * if the active window has room; otherwise, and when its time is later, it lives in the index and
- * is read back by its destination's cursor (refill), a few at a time. A destination's timer knows
+ * is read back by its destination's walk (refill), a few at a time. A destination's timer knows
  * the earliest due time that it has there.
  *
  * The window is bounded as a whole (WINDOW_ALL) and for each destination, which gets at most a
- * quarter of what is still free: however many slow ones there are, a new one finds room.
- * schedule.c keeps the window, refill.c reads back.
+ * quarter of what is still free: however many slow ones there are, a new one finds room. A lane
+ * (class and sender) that has few in it gets in even where others have filled it, so that nobody
+ * waits in the index behind another one's million.
+ * schedule.c keeps the window, refill.c reads back, expire.c looks for what is over.
  */
 #pragma once
 
@@ -16,12 +18,15 @@
 
 #include "lib/conf.h"
 
-#define WINDOW_ALL      20000
-#define WINDOW_DEST     4000
-#define WINDOW_DEST_MIN 4
-#define REFILL_ROWS     500 /* recipients read back in one slice */
-#define REFILL_LOW      100 /* ready recipients of a destination below which more are read */
-#define REFILL_AT_ONCE  4   /* slices asked for at a time */
+#define WINDOW_ALL        20000u
+#define WINDOW_DEST       4000u
+#define WINDOW_DEST_MIN   4u
+#define WINDOW_FEW        16u   /* of one sender at a destination, whatever others have there */
+#define WINDOW_SPARE      4000u /* for that, beyond WINDOW_ALL ... */
+#define WINDOW_SPARE_DEST 1000u /* ... and beyond WINDOW_DEST */
+#define REFILL_ROWS       500   /* recipients read back in one slice */
+#define REFILL_LOW        100   /* ready recipients of a destination below which more are read */
+#define REFILL_AT_ONCE    4     /* slices asked for at a time */
 
 struct dest;
 struct rcpt;
@@ -40,10 +45,16 @@ void schedule_later(struct rcpt *rcpt, uint64_t due_ms);
 void schedule_forget(struct rcpt *rcpt);
 
 /* A destination has a due key in the index that isn't in memory. */
-void schedule_note(struct dest *dest, uint64_t due_ms);
+void schedule_note(struct dest *dest, uint32_t lane, uint64_t due_ms);
 
-/* How many more recipients of it the window takes. */
+/* How many more recipients of it the window takes: of any lane, or of this one. */
 unsigned schedule_room(const struct dest *dest);
+unsigned schedule_lane_room(const struct dest *dest, uint32_t lane);
+/* How many of the lane it takes even if others have filled it; what is left for all such. */
+unsigned schedule_few(const struct dest *dest, uint32_t lane);
+unsigned schedule_spare(const struct dest *dest);
+/* Nobody gets in. */
+bool schedule_full(void);
 
 /* It gives up its place in the window, if it has one. */
 void schedule_leave(struct rcpt *rcpt);

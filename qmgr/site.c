@@ -16,6 +16,7 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/keep.h"

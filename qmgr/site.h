@@ -25,6 +25,7 @@
 #include "lib/msg.h"
 #include "qmgr/rate.h"
 #include "qmgr/throttle.h"
+#include "qmgr/turns.h"
 
 #define SITE_LOCAL              "local"
 #define SITE_NOTICE             "notice"
@@ -32,6 +33,7 @@
 #define SITE_NOTICE_CONNECTIONS 4
 #define SITE_PROBE_FIXED_MS     120000 /* a fixed hop is probed at least so often */
 #define SITE_PROBE_OURS_MS      5000   /* so are our own sites */
+#define SITE_RESERVE_FROM       3      /* connections from which on urgent mail has its own */
 #define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
 #define POOL_WINDOW             4      /* jobs a connection has at a time */
 #define SITE_PACED_MAX          1000   /* up to so many messages a second each goes when it's due */
@@ -93,7 +95,7 @@ struct pool {
 	struct target targets[POOL_TARGETS_MAX];
 	unsigned ntargets, target; /* the one in use */
 	struct dest *dests;        /* bound here */
-	struct dest *ring;         /* with ready recipients, whose turn it is first */
+	struct turns turns;        /* of their ready recipients */
 	uint32_t nready;
 	struct conn *conns[POOL_WINDOW + 1]; /* open, by the jobs they have: lists */
 	uint32_t nconns;
@@ -148,8 +150,11 @@ void site_restore_down(struct site *site, uint64_t since, uint64_t probe_at);
 
 /* -- how much may go there (sitelimit.c) */
 
-/* Whether one more connection may be opened. */
-bool site_may_open(const struct site *site);
+/*
+ * Whether one more connection may be opened. A tenth of them, at least one of three, is kept for
+ * urgent mail where the configuration makes any mail urgent.
+ */
+bool site_may_open(const struct site *site, bool urgent);
 /* Connections it may have now: what adapts, within what is configured. */
 uint32_t site_limit(const struct site *site);
 /* Jobs that one of its connections may have at a time: with a rate none is sent ahead. */

@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/class.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/keep.h"
 #include "qmgr/message.h"
@@ -36,11 +37,19 @@ uint32_t site_limit(const struct site *site)
 	return site->ours || site->throttle.limit > max ? max : site->throttle.limit;
 }
 
-/* site_may_open - up to the limit; at once no more than stand, so that a dead site costs one try */
-bool site_may_open(const struct site *site)
+/* reserved - connections that only urgent mail may open */
+static uint32_t reserved(uint32_t limit)
 {
-	uint32_t standing = site->nconns - site->opening;
-	if (site->state != SITE_UP || site->nconns >= site_limit(site))
+	if (limit < SITE_RESERVE_FROM || !class_configured(class_urgent()))
+		return 0;
+	return limit / 10 ? limit / 10 : 1;
+}
+
+/* site_may_open - up to the limit; at once no more than stand, so that a dead site costs one try */
+bool site_may_open(const struct site *site, bool urgent)
+{
+	uint32_t standing = site->nconns - site->opening, limit = site_limit(site);
+	if (site->state != SITE_UP || site->nconns >= limit - (urgent ? 0 : reserved(limit)))
 		return false;
 	if (site->full_until && site->full_until > now_ms())
 		return false;
