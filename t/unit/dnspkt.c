@@ -141,6 +141,7 @@ static bool ask_read(const uint8_t *q, size_t len, struct dnsask *ask)
 		return false;
 	ask->type = (uint16_t)(q[at + 1] << 8 | q[at + 2]);
 	ask->edns = q[11] == 1;
+	ask->cd = (q[3] & 0x10) != 0;
 	return true;
 }
 
@@ -162,37 +163,83 @@ static void udp_ready(evutil_socket_t fd, short what, void *arg)
 		sendto(fd, reply.data, reply.len, 0, (struct sockaddr *)&ask.from, fromlen);
 }
 
-/* tcp_readable - answer the question of one connection and close it */
-static void tcp_readable(evutil_socket_t fd, short what, void *arg)
+/* A connection that somebody asks over. */
+struct tcpconn {
+	struct dnsserver *server;
+	struct event *event;
+	size_t len;
+	uint8_t in[16384];
+};
+
+/* tcp_close - hang up */
+static void tcp_close(struct tcpconn *c)
+{
+	for (size_t i = 0; i < DNSSERVER_CONNS; i++)
+		if (c->server->conns[i] == c)
+			c->server->conns[i] = NULL;
+	close(event_get_fd(c->event));
+	event_free(c->event);
+	free(c);
+}
+
+/* tcp_answer - one question; false: hang up */
+static bool tcp_answer(struct tcpconn *c, size_t len)
 {
 	static struct pkt reply;
-	struct dnsserver *s = arg;
 	struct dnsask ask = {.tcp = true};
-	uint8_t q[600], head[2];
-	ssize_t n = recv(fd, q, sizeof(q), 0);
+	uint8_t head[2];
+
+	if (!ask_read(c->in + 2, len, &ask))
+		return false;
+	c->server->asked++;
+	if (!c->server->say(&ask, &reply, c->server->arg))
+		return false;
+	head[0] = (uint8_t)(reply.len >> 8);
+	head[1] = (uint8_t)reply.len;
+	return send(event_get_fd(c->event), head, 2, MSG_NOSIGNAL | MSG_MORE) == 2 &&
+	       send(event_get_fd(c->event), reply.data, reply.len, MSG_NOSIGNAL) > 0;
+}
+
+/* tcp_readable - answer what came */
+static void tcp_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcpconn *c = arg;
+	ssize_t n = recv(fd, c->in + c->len, sizeof(c->in) - c->len, 0);
 
 	(void)what;
-	if (n > 2 && ask_read(q + 2, (size_t)n - 2, &ask)) {
-		s->asked++;
-		if (s->say(&ask, &reply, s->arg)) {
-			head[0] = (uint8_t)(reply.len >> 8);
-			head[1] = (uint8_t)reply.len;
-			if (send(fd, head, 2, MSG_NOSIGNAL) != 2 ||
-			    send(fd, reply.data, reply.len, MSG_NOSIGNAL) < 0)
-				perror("dnspkt: send");
-		}
+	if (n <= 0) {
+		tcp_close(c);
+		return;
 	}
-	close(fd);
+	c->len += (size_t)n;
+	while (c->len >= 2 && c->len >= 2 + (size_t)(c->in[0] << 8 | c->in[1])) {
+		size_t len = (size_t)(c->in[0] << 8 | c->in[1]);
+
+		if (!tcp_answer(c, len)) {
+			tcp_close(c);
+			return;
+		}
+		c->len -= 2 + len;
+		memmove(c->in, c->in + 2 + len, c->len);
+	}
 }
 
 /* tcp_ready - take a connection */
 static void tcp_ready(evutil_socket_t fd, short what, void *arg)
 {
-	int c = accept(fd, NULL, NULL);
+	struct dnsserver *s = arg;
+	struct tcpconn *c = calloc(1, sizeof(*c));
+	int sock = accept(fd, NULL, NULL);
+	size_t i = 0;
 
 	(void)what;
-	if (c >= 0)
-		event_base_once(loop_base(), c, EV_READ, tcp_readable, arg, NULL);
+	while (i < DNSSERVER_CONNS && s->conns[i] != NULL)
+		i++;
+	assert(c != NULL && sock >= 0 && i < DNSSERVER_CONNS);
+	s->conns[i] = c;
+	c->server = s;
+	c->event = event_new(loop_base(), sock, EV_READ | EV_PERSIST, tcp_readable, c);
+	event_add(c->event, NULL);
 }
 
 /* dnsserver_start - sockets on one port, events */
@@ -235,6 +282,9 @@ void dnsserver_stop(struct dnsserver *s)
 	event_free(s->udp_event);
 	event_free(s->tcp_event);
 	s->udp_event = NULL;
+	for (size_t i = 0; i < DNSSERVER_CONNS; i++)
+		if (s->conns[i] != NULL)
+			tcp_close(s->conns[i]);
 	close(s->udp);
 	close(s->tcp);
 }

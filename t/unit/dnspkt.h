@@ -42,11 +42,14 @@ struct dnsask {
 	uint16_t type;
 	bool edns;
 	bool tcp;
+	bool cd; /* checking disabled */
 	struct sockaddr_storage from;
 };
 
-/* Fills in reply and returns true, or false to be silent. */
+/* Fills in reply and returns true, or false to be silent; over TCP that hangs up. */
 typedef bool dnsserver_say(const struct dnsask *ask, struct pkt *reply, void *arg);
+
+#define DNSSERVER_CONNS 16
 
 struct dnsserver {
 	int udp, tcp;
@@ -55,6 +58,7 @@ struct dnsserver {
 	void *arg;
 	unsigned asked;
 	struct event *udp_event, *tcp_event;
+	struct tcpconn *conns[DNSSERVER_CONNS];
 };
 
 void dnsserver_start(struct dnsserver *s, dnsserver_say *say, void *arg);
