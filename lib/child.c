@@ -275,6 +275,8 @@ const struct child_self *child_start(const struct child *role, int argc, char **
 		if (r)
 			log_fatal("cannot prepare: %s", strerror(-r));
 	}
+	if (role->forgets_files)
+		conf_files_forget(conf);
 	give_up_root();
 	start_channel();
 	close_sandbox();

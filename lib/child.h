@@ -39,6 +39,8 @@ struct child {
 	bool chroots; /* locked into the empty folder when started by root */
 	/* Messages from master beyond CONFIG, which child_start() handles itself. */
 	const struct chan_handlers *master;
+	/* `prepare` has made use of the keys in conf.files: they are forgotten afterwards. */
+	bool forgets_files;
 	/* Before the chroot and as root: 0 or -E..., which ends the process (EXIT_TEMPORARY). */
 	int (*prepare)(const struct conf *conf);
 	/*

@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "smtpd/session.h"
+#include "smtpd/starttls.h"
 
 struct client {
 	struct client *prev, *next;
@@ -23,7 +24,7 @@ struct client {
 	struct event *again; /* the next turn goes on where this one stopped */
 	client_gone *gone;
 	void *arg;
-	bool paused, eof;
+	bool paused, eof, securing;
 };
 
 static struct client *clients;
@@ -85,6 +86,23 @@ static int again_later(struct client *c, event_callback_fn on_again)
 
 static void on_again(evutil_socket_t fd, short what, void *arg);
 
+/* secure - the handshake follows; until it is done nothing else happens on this connection */
+static void secure(struct client *c)
+{
+	c->securing = true;
+	if (starttls_begin(c->conn) < 0)
+		hang_up(c);
+	else
+		conn_deadline(c->conn, CLIENT_SHAKE_MS);
+}
+
+/* insecure - no handshake came of it: there is nothing to be said that the peer could read */
+static void insecure(struct client *c, const char *reason)
+{
+	starttls_failed(&c->session->peer, reason);
+	hang_up(c);
+}
+
 /* goes - at the end of its transaction; a link from deliver has another worker to go to */
 static bool goes(const struct client *c)
 {
@@ -104,6 +122,11 @@ static void work(struct client *c)
 	conn_written(c->conn);
 	if (c->session->state == SMTP_CLOSING) {
 		finish(c);
+		return;
+	}
+	if (c->session->wait == WAIT_TLS) {
+		if (!c->securing)
+			secure(c);
 		return;
 	}
 	if (more && again_later(c, on_again) < 0) {
@@ -139,11 +162,52 @@ static void on_ready(struct session *s, void *arg)
 	work(arg);
 }
 
+/* secured - the session begins anew, or at all */
+static void secured(struct client *c)
+{
+	struct session *s = c->session;
+	struct peer peer = s->peer;
+	c->securing = false;
+	starttls_done(s->conf, c->conn, &peer);
+	session_secured(s, &peer);
+	conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
+	if (starttls_implicit(&peer))
+		session_greet(s);
+	work(c);
+}
+
+/* on_shaking - events of a handshake */
+static void on_shaking(struct client *c, enum conn_event event)
+{
+	switch (event) {
+	case CONN_SECURED:
+		secured(c);
+		return;
+	case CONN_EOF:
+		insecure(c, "the client closed the connection");
+		return;
+	case CONN_TIMEOUT:
+		insecure(c, "timeout");
+		return;
+	case CONN_ERROR:
+		insecure(c, conn_error_text(c->conn));
+		return;
+	case CONN_INPUT:
+	case CONN_DRAINED:
+	case CONN_CONNECTED:
+		return;
+	}
+}
+
 /* on_conn - what happened on the connection */
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
 	struct client *c = arg;
 
+	if (c->securing) {
+		on_shaking(c, event);
+		return;
+	}
 	switch (event) {
 	case CONN_EOF:
 		c->eof = true;
@@ -162,8 +226,8 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 		work(c);
 		return;
 	case CONN_ERROR:
-		log_debug(
-		    "client %s: connection lost (%d)", c->session->peer.address, conn_error(conn));
+		log_debug("client %s: connection lost (%s)", c->session->peer.address,
+		    conn_error_text(conn));
 		hang_up(c);
 		return;
 	case CONN_CONNECTED:
@@ -195,6 +259,11 @@ int client_new(
 	nclients++;
 	if (peer->kind != PEER_NOTICE)
 		conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
+	if (starttls_implicit(peer)) {
+		c->session->wait = WAIT_TLS;
+		secure(c);
+		return 0;
+	}
 	session_greet(c->session);
 	work(c);
 	return 0;

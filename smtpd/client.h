@@ -13,6 +13,7 @@
 #define CLIENT_INPUT_MAX     (64u << 10) /* unread bytes beyond which it isn't read from */
 #define CLIENT_OUTPUT_MAX    (64u << 10) /* unsent replies beyond which nothing is handled */
 #define CLIENT_TIMEOUT_MS    300000 /* for the next command or piece of body, RFC 5321 §4.5.3.2.7 */
+#define CLIENT_SHAKE_MS      30000  /* for a TLS handshake */
 #define CLIENT_LINGER_MS     2000   /* for a client that still sends when we close */
 
 /* Called when a client is gone, with the argument given to client_new(). */

@@ -5,6 +5,7 @@
  * of it is ever taken for a command; the reply comes behind it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/clock.h"
@@ -146,7 +147,7 @@ static void put_front(struct session *s)
 static void log_accept(const struct session *s, const struct parcel *p)
 {
 	const struct tx *tx = s->tx;
-	char to[LOG_RCPTS];
+	char to[LOG_RCPTS], tls[96];
 	size_t n = 0;
 
 	if (!log_wants(LOG_INFO))
@@ -160,10 +161,14 @@ static void log_accept(const struct session *s, const struct parcel *p)
 		memcpy(to + n, a.data, a.len);
 		n += a.len;
 	}
+	if (s->peer.tls)
+		snprintf(tls, sizeof(tls), "%s/%s%s", s->peer.tls, s->peer.cipher,
+		    s->peer.resumed ? "/resumed" : "");
 	log_event(LOG_INFO, p->id, "accept", LOG_STR("client", s->peer.address),
 	    LOG_STR("helo", s->helo),
 	    LOG_IF(
 		s->peer.listen, LOG_STR("listener", s->peer.listen ? s->peer.listen->title : "")),
+	    LOG_IF(s->peer.tls, LOG_STR("tls", tls)),
 	    LOG_IF(s->peer.uid != UINT32_MAX, LOG_U64("uid", s->peer.uid)),
 	    LOG_IF(s->peer.kind == PEER_NOTICE, LOG_U64("notice", 1)), LOG_STR("from", tx->sender),
 	    LOG_BYTES("to", to, n), LOG_U64("rcpts", tx->nrcpts), LOG_U64("size", p->plain_len),

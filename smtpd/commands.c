@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/str.h"
+#include "smtpd/starttls.h"
 
 #define IN(state) (1u << SMTP_##state)
 #define ANYWHERE  (IN(GREET) | IN(READY) | IN(MAIL) | IN(RCPT))
@@ -21,11 +22,13 @@ static struct verdict vrfy_check(struct session *s, struct args args);
 static struct verdict vrfy_run(struct session *s);
 static struct verdict help_run(struct session *s);
 static struct verdict quit_run(struct session *s);
+static struct verdict starttls_check(struct session *s, struct args args);
+static struct verdict starttls_run(struct session *s);
 static struct verdict no_args(struct session *s, struct args args);
 static struct verdict any_args(struct session *s, struct args args);
 
 static const struct row {
-	char verb[8];
+	char verb[12];
 	unsigned states;
 	struct verdict (*check)(struct session *, struct args);
 	struct verdict (*run)(struct session *);
@@ -40,6 +43,7 @@ static const struct row {
     [CMD_VRFY] = {"VRFY", ANYWHERE, vrfy_check, vrfy_run},
     [CMD_HELP] = {"HELP", ANYWHERE, any_args, help_run},
     [CMD_QUIT] = {"QUIT", ANYWHERE, no_args, quit_run},
+    [CMD_STARTTLS] = {"STARTTLS", IN(READY), starttls_check, starttls_run},
 };
 
 static const struct verdict fine;
@@ -56,7 +60,7 @@ bool commands_legal(enum command command, enum smtp_state state)
 	return table[command].states >> state & 1;
 }
 
-/* find - the row of a verb; verbs have four letters (RFC 5321 has no others) */
+/* find - the row of a verb */
 static const struct row *find(const char *verb, size_t len)
 {
 	for (size_t i = 0; i < COMMANDS; i++)
@@ -70,6 +74,8 @@ static struct verdict out_of_order(const struct session *s, const struct row *ro
 {
 	if (s->state == SMTP_GREET)
 		return verdict_reply(503, "5.5.1", "Send EHLO or HELO first");
+	if (row == &table[CMD_STARTTLS])
+		return verdict_reply(503, "5.5.1", "A transaction is under way");
 	if (row == &table[CMD_MAIL])
 		return verdict_reply(503, "5.5.1", "A transaction is under way, nested MAIL");
 	if (row == &table[CMD_DATA] && s->state == SMTP_MAIL)
@@ -148,10 +154,11 @@ static void hello(struct session *s, bool esmtp)
 static struct verdict ehlo_run(struct session *s)
 {
 	hello(s, true);
+	const char *tls = starttls_offered(&s->peer) ? "250-STARTTLS\r\n" : "";
 	if (evbuffer_add_printf(s->out,
 		"250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-		"250 ENHANCEDSTATUSCODES\r\n",
-		s->conf->hostname, (unsigned long long)s->conf->message_size) < 0)
+		"%s250 ENHANCEDSTATUSCODES\r\n",
+		s->conf->hostname, (unsigned long long)s->conf->message_size, tls) < 0)
 		return (struct verdict){ACT_CLOSE, 421, "4.3.0", "Out of memory"};
 	return verdict_act(ACT_SAID);
 }
@@ -204,4 +211,23 @@ static struct verdict quit_run(struct session *s)
 {
 	s->quit = true;
 	return (struct verdict){ACT_CLOSE, 221, "2.0.0", "Bye"};
+}
+
+/* starttls_check - offered, and for the first time */
+static struct verdict starttls_check(struct session *s, struct args args)
+{
+	if (args.len)
+		return verdict_reply(501, "5.5.4", "No argument is allowed here");
+	if (s->peer.tls)
+		return verdict_reply(503, "5.5.1", "TLS is active already");
+	if (!starttls_offered(&s->peer))
+		return verdict_reply(502, "5.5.1", "TLS is not offered here");
+	return fine;
+}
+
+/* starttls_run - RFC 3207: nothing that came with it or before counts any more */
+static struct verdict starttls_run(struct session *s)
+{
+	(void)s;
+	return (struct verdict){ACT_TLS, 220, "2.0.0", "Ready to start TLS"};
 }

@@ -19,6 +19,7 @@ enum command {
 	CMD_VRFY,
 	CMD_HELP,
 	CMD_QUIT,
+	CMD_STARTTLS,
 	COMMANDS
 };
 

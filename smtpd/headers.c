@@ -94,13 +94,23 @@ size_t headers_received(char *out, size_t size, const struct headers_trace *trac
 	puts0(&t, "Received: ");
 	put_from(&t, trace);
 	puts0(&t, trace->hostname);
-	puts0(&t, trace->esmtp ? " with ESMTP id " : " with SMTP id ");
+	/* RFC 3848; TLS has no name of its own after HELO. */
+	puts0(&t, !trace->esmtp      ? " with SMTP id "
+		  : trace->peer->tls ? " with ESMTPS id "
+				     : " with ESMTP id ");
 	*id_at = (size_t)(t.at - out);
 	put(&t, "00000000000000", QID_WIDTH);
 	if (trace->rcpt) {
 		puts0(&t, "\r\n\tfor <");
 		put(&t, trace->rcpt, trace->rcpt_len);
 		puts0(&t, ">");
+	}
+	if (trace->peer->tls) {
+		puts0(&t, "\r\n\ttls ");
+		puts0(&t, trace->peer->cipher);
+		puts0(&t, " (");
+		puts0(&t, trace->peer->tls);
+		puts0(&t, ")");
 	}
 	puts0(&t, ";\r\n\t");
 	puts0(&t, headers_date());

@@ -13,7 +13,7 @@
 
 #define HEADERS_MAX 2560 /* bytes that headers_received() and headers_missing() need together */
 
-/* What a Received line says (RFC 5321 §4.4). */
+/* What a Received line says (RFC 5321 §4.4, RFC 8314 §4.3 for TLS). */
 struct headers_trace {
 	const struct peer *peer;
 	const char *helo;

@@ -56,7 +56,7 @@ void policy_peer_notice(struct peer *peer)
 /* policy_session - a listener that promises TLS first can't be served without it */
 struct verdict policy_session(const struct peer *peer)
 {
-	if (peer->listen && peer->listen->tls == CONF_LISTEN_TLS_IMPLICIT)
+	if (peer->listen && peer->listen->tls == CONF_LISTEN_TLS_IMPLICIT && !peer->tls)
 		return (struct verdict){ACT_CLOSE, 421, "4.7.0", "TLS is not available here"};
 	return fine;
 }
@@ -65,9 +65,9 @@ struct verdict policy_session(const struct peer *peer)
 struct verdict policy_mail(const struct conf *conf, const struct peer *peer, uint64_t size,
     enum pressure pressure, uint64_t free_bytes)
 {
-	if (peer->listen && peer->listen->tls == CONF_LISTEN_TLS_REQUIRED)
+	if (peer->listen && peer->listen->tls == CONF_LISTEN_TLS_REQUIRED && !peer->tls)
 		return verdict_reply(530, "5.7.0", "Must issue a STARTTLS command first");
-	if (peer->listen && peer->listen->auth == CONF_AUTH_REQUIRED)
+	if (peer->listen && peer->listen->auth == CONF_AUTH_REQUIRED && !peer->certified)
 		return verdict_reply(530, "5.7.0", "Authentication required");
 	if (size > conf->message_size && peer->kind != PEER_NOTICE)
 		return verdict_reply(552, "5.3.4", "Message too big for this system");

@@ -26,6 +26,10 @@ struct peer {
 	uint32_t uid;                     /* PEER_LOCAL; else UINT32_MAX */
 	char address[64];                 /* as text; "local" for the other kinds */
 	const struct conf_listen *listen; /* PEER_NET, else NULL */
+	const char *tls;                  /* protocol, "TLSv1.3"; NULL: plaintext */
+	const char *cipher;               /* the suite's IANA name */
+	bool resumed;                     /* an earlier TLS session */
+	bool certified;                   /* it showed one of relay_certificates */
 };
 
 enum rcpt_way {

@@ -185,6 +185,10 @@ static bool act(struct session *s, const struct verdict *v)
 	session_reply(s, v->code, v->status, v->text);
 	if (s->state == SMTP_CLOSING)
 		return false;
+	if (v->act == ACT_TLS) {
+		s->wait = WAIT_TLS;
+		return false;
+	}
 	if (v->act == ACT_CLOSE) {
 		session_enter(s, SMTP_CLOSING);
 		return false;
@@ -206,6 +210,18 @@ void session_greet(struct session *s)
 		return;
 	}
 	evbuffer_add_printf(s->out, "220 %s ESMTP Baton\r\n", s->conf->hostname);
+}
+
+/* session_secured - a new beginning; its errors stay on its account */
+void session_secured(struct session *s, const struct peer *peer)
+{
+	s->wait = WAIT_NONE;
+	s->peer = *peer;
+	s->helo[0] = '\0';
+	s->esmtp = false;
+	s->verb = "connect";
+	if (s->state != SMTP_GREET)
+		session_enter(s, SMTP_GREET);
 }
 
 /* session_goodbye - the server's own wish to end */

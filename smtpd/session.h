@@ -5,8 +5,8 @@
  *
  * The state says what is legal (smtpd/commands.c has the table of verbs), `wait` whether something
  * else must happen before the next byte is looked at: an answer of keeper, room for the body, the
- * sync. Only session_enter() changes the state. Handlers of commands return a verdict; the session
- * writes the reply, counts errors and logs refusals.
+ * sync, a TLS handshake. Only session_enter() changes the state. Handlers of commands return a
+ * verdict; the session writes the reply, counts errors and logs refusals.
  *
  * A transaction (struct tx) exists exactly in the states SMTP_MAIL to SMTP_DATA and goes as one.
  */
@@ -41,7 +41,7 @@ enum smtp_state {
 };
 
 /* what must happen before the session goes on */
-enum session_wait { WAIT_NONE, WAIT_RECIPIENT, WAIT_ROOM, WAIT_SYNC };
+enum session_wait { WAIT_NONE, WAIT_RECIPIENT, WAIT_ROOM, WAIT_SYNC, WAIT_TLS };
 
 /* What one transaction has gathered. */
 struct tx {
@@ -107,6 +107,13 @@ void session_greet(struct session *s);
  * SESSION_BODY_TURN. Returns true when it stopped for the budget only and wants to be called again.
  */
 bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget);
+
+/*
+ * The handshake that the session waited for (WAIT_TLS) is done, and peer is what is known of the
+ * client now: all that it said before is forgotten (RFC 3207 §4.2). The session can go on; where
+ * the handshake came first session_greet() is still to be called.
+ */
+void session_secured(struct session *s, const struct peer *peer);
 
 /*
  * The client is gone, or is to go: frees the session, now or when its sync is done. `out` and

@@ -16,15 +16,16 @@
 #include "smtpd/links.h"
 #include "smtpd/segments.h"
 #include "smtpd/session.h"
+#include "smtpd/starttls.h"
 #include "smtpd/syncer.h"
 
-/* prepare - what the sandbox forbids later: a thread, limits, the time zone */
+/* prepare - what the sandbox forbids later: a thread, limits, the time zone, OpenSSL's files */
 static int prepare(const struct conf *conf)
 {
 	accept_init(conf);
 	headers_date();
 	syncer_start();
-	return 0;
+	return starttls_init(conf);
 }
 
 /* end - say where the segments end, and go */
@@ -107,6 +108,7 @@ static const struct child smtpd = {
     .chroots = true,
     .master = &master,
     .prepare = prepare,
+    .forgets_files = true,
 };
 
 /* main - start, serve, end */

@@ -11,6 +11,7 @@ enum act {
 	ACT_REPLY, /* say it */
 	ACT_WAIT,  /* nothing yet: session_resume() will bring the verdict */
 	ACT_BODY,  /* say it, what follows is the message's content */
+	ACT_TLS,   /* say it, then the handshake */
 	ACT_CLOSE, /* say it and close */
 	ACT_SAID   /* the handler wrote its (multi-line) reply itself */
 };
