@@ -17,9 +17,10 @@
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define SUITES_13        "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define CLIENT_CHAIN_MAX 32768 /* bytes of the certificates that a client may send */
 
+static const char suites_13[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+				"TLS_CHACHA20_POLY1305_SHA256";
 static const unsigned char context_id[] = "baton";
 
 struct tls_server {
@@ -89,7 +90,7 @@ static SSL_CTX *make_context(struct tls_server *server, const struct tls_server_
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	char reason[TLS_ERROR_SIZE];
 	if (!ctx || !tls_common(ctx) || SSL_CTX_set_cipher_list(ctx, SUITES_12) != 1 ||
-	    SSL_CTX_set_ciphersuites(ctx, SUITES_13) != 1 ||
+	    SSL_CTX_set_ciphersuites(ctx, suites_13) != 1 ||
 	    SSL_CTX_set_session_id_context(ctx, context_id, sizeof(context_id) - 1) != 1) {
 		snprintf(why, size, "%s", tls_reason(reason, sizeof(reason), "out of memory"));
 		SSL_CTX_free(ctx);
