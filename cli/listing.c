@@ -221,24 +221,11 @@ static void on_rows(struct chan *chan, union msg_any *msg, void *arg)
 	tool->done = msg->tool_rows.last || r < 0;
 }
 
-/* on_refused - there will be no rows */
-static void on_refused(struct chan *chan, union msg_any *msg, void *arg)
-{
-	const struct msg_tool_changed *m = &msg->tool_changed;
-	struct tool *tool = arg;
-
-	(void)chan;
-	fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
-	tool->result = TOOL_FAILED;
-	tool->done = true;
-}
-
 /* listing_ask - the request and its rows */
 int listing_ask(const struct conf *conf, const struct query_filter *filter,
     enum query_detail detail, listing_row_fn *fn, void *arg)
 {
-	static const struct chan_handlers handlers = {
-	    .on = {[MSG_tool_rows] = on_rows, [MSG_tool_changed] = on_refused}};
+	static const struct chan_handlers handlers = {.on[MSG_tool_rows] = on_rows};
 	unsigned char encoded[QUERY_FILTER_MAX];
 	struct asker asker = {.fn = fn, .arg = arg};
 	struct msg_tool_list ask = {.detail = (uint8_t)detail};

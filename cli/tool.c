@@ -46,16 +46,32 @@ static int send_request(const struct tool *tool, enum msg_type type, const void 
 	return send(tool->fd, packet, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -errno;
 }
 
+/* on_refused - there will be no other answer */
+static void on_refused(struct chan *chan, union msg_any *msg, void *arg)
+{
+	const struct msg_tool_changed *m = &msg->tool_changed;
+	struct tool *tool = arg;
+
+	(void)chan;
+	fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
+	tool->result = TOOL_FAILED;
+	tool->done = true;
+}
+
 /* tool_ask - one request, its answers */
 int tool_ask(
     struct tool *tool, enum msg_type type, const void *msg, const struct chan_handlers *handlers)
 {
+	struct chan_handlers all = *handlers;
 	int r = send_request(tool, type, msg);
 
+	if (!all.on[MSG_tool_changed])
+		all.on[MSG_tool_changed] = on_refused;
+	if (r == -EPIPE || r == -ECONNRESET)
+		r = 0; /* why may wait to be read */
 	tool->done = false;
 	while (r == 0 && !tool->done)
-		r = chan_receive_once(
-		    tool->fd, ROLE_TOOL, tool->role, handlers, tool, TOOL_WAIT_MS);
+		r = chan_receive_once(tool->fd, ROLE_TOOL, tool->role, &all, tool, TOOL_WAIT_MS);
 	if (tool->done)
 		return tool->result;
 	if (r == -EPIPE || r == -ECONNRESET)

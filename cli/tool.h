@@ -34,7 +34,8 @@ int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum
 
 /*
  * Sends one message and hands every answer to the handlers (arg: the struct tool) until one sets
- * `done`. Returns tool->result, or TOOL_FAILED after saying what broke.
+ * `done`; a refusal of a role that answers tool_changed is printed. Returns tool->result, or
+ * TOOL_FAILED after saying what broke.
  */
 int tool_ask(
     struct tool *tool, enum msg_type type, const void *msg, const struct chan_handlers *handlers);

@@ -184,6 +184,14 @@ void claims_ended(uint64_t segment, uint64_t offset)
 	}
 }
 
+/* claims_ended_rcpt - one recipient that the done list names */
+void claims_ended_rcpt(uint64_t segment, uint64_t offset, uint32_t number)
+{
+	struct claim *c = find(segment, offset, number);
+	if (c && !c->looking && !c->rcpt)
+		claim_free(c);
+}
+
 /* -- looking for the recipient */
 
 struct fetch {

@@ -28,6 +28,8 @@ bool claims_take(struct rcpt *rcpt);
 
 /* The record at a place was done before this qmgr read it: all claims on it are over. */
 void claims_ended(uint64_t segment, uint64_t offset);
+/* The same of one recipient. */
+void claims_ended_rcpt(uint64_t segment, uint64_t offset, uint32_t number);
 
 /* Calls fn, perhaps at once, when every claim has been looked for in the index. */
 void claims_when_found(void (*fn)(void));

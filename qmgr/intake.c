@@ -89,6 +89,7 @@ static void add_rcpts(struct message *msg, const unsigned char *envelope, size_t
 	for (uint32_t n = 0; envelope_next_rcpt(envelope, len, &pos, &er); n++) {
 		if (donelist_has_rcpt(msg->segment, msg->offset, er.address)) {
 			msg->next_number = n + 1;
+			claims_ended_rcpt(msg->segment->name, msg->offset, n);
 			continue;
 		}
 		struct rcpt *rcpt = rcpt_new(msg, n, er.address);
