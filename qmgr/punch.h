@@ -11,7 +11,7 @@
 #pragma once
 
 #define PUNCH_CHECK_MS 1000
-#define PUNCH_QUIET_MS 10000 /* a segment is closed for so long: it may just be about to end */
+#define PUNCH_QUIET_MS 5000  /* a segment is closed for so long: it may just be about to end */
 #define PUNCH_RATIO    2     /* it takes more than so many times what lives in it ... */
 #define PUNCH_MIN      65536 /* ... and so many bytes more than that */
 #define PUNCH_ROWS     1000  /* rows read in one slice */
