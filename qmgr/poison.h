@@ -15,7 +15,7 @@
 
 #include <stdbool.h>
 
-#define POISON_TURN_MS  2000 /* then the next suspect has its turn as well */
+#define POISON_TURN_MS  6000 /* then the next suspect has its turn as well */
 #define POISON_SUSPECTS 4096 /* messages; the oldest are forgotten for more */
 
 struct conn;

@@ -191,10 +191,10 @@ static void slow(void)
 	unsigned first = world_njobs;
 	world_link_deliver(1);
 	world_inflight_end();
-	world_for(POISON_TURN_MS / 2);
+	world_for(POISON_TURN_MS - 500);
 	check(world_njobs == first + 1);
 	world_answers = true;
-	world_for(POISON_TURN_MS / 2 + 500);
+	world_for(1000);
 	check(message_count() == 1); /* all but that one */
 }
 
