@@ -2,8 +2,8 @@
 /*
  * Three moves: input is cut into replies and each goes to the stage that waits for it; at the end
  * of the turn pump() sends what has become possible, in one writev with everything else; whatever
- * breaks goes through end(), which decides the jobs at once and tells the owner at the end of the
- * turn. Transactions are pipeline.c's business, meaning of words verdict.c's.
+ * breaks goes through client_end(), which decides the jobs at once and tells the owner at the end
+ * of the turn. Transactions are pipeline.c's business, meaning of words verdict.c's.
  *
  * A big body is sent in rounds: blocks of up to 256 KiB as long as the kernel takes them, a few a
  * turn, then the others have theirs.
@@ -15,45 +15,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "deliver/pipeline.h"
+#include "deliver/client_state.h"
 #include "deliver/verdict.h"
-#include "lib/conn.h"
+#include "lib/counters.h"
 #include "lib/log.h"
-#include "lib/loop.h"
-#include "lib/str.h"
 
 #define CLIENT_ROUNDS  4    /* blocks of a body in one turn */
 #define CLIENT_QUIT_MS 2000 /* for the peer to answer QUIT */
 
-enum client_state {
-	CLIENT_CONNECTING,
-	CLIENT_GREETING, /* connected, waits for 220 */
-	CLIENT_EHLO,
-	CLIENT_HELO, /* the peer doesn't know EHLO (RFC 5321 §3.2) */
-	CLIENT_READY,
-	CLIENT_ENDED /* jobs are back; the owner hears of it at the end of the turn */
-};
-
-struct client {
-	enum client_state state;
-	bool closing; /* QUIT as soon as nothing is on the wire */
-	struct client_setup setup;
-	const struct client_ops *ops;
-	void *arg;
-	struct conn *conn;
-	struct reply reply;
-	struct pipeline pipeline;
-	struct loop_task task;
-	struct event *again; /* the next round of a big body; made when first needed */
-	enum open_verdict why;
-	struct words words;
-};
-
-/* enter - the one place where the state changes */
-static void enter(struct client *c, enum client_state next)
+/* client_enter - the one place where the state changes */
+void client_enter(struct client *c, enum client_state next)
 {
 	static const char *const names[] = {
-	    "connecting", "greeting", "ehlo", "helo", "ready", "ended"};
+	    "connecting", "greeting", "ehlo", "helo", "starttls", "securing", "ready", "ended"};
 	log_debug("connection %llu: %s", (unsigned long long)c->setup.tag, names[next]);
 	c->state = next;
 	switch (next) {
@@ -63,7 +37,12 @@ static void enter(struct client *c, enum client_state next)
 	case CLIENT_GREETING:
 	case CLIENT_EHLO:
 	case CLIENT_HELO:
+	case CLIENT_STARTTLS:
 		conn_deadline(c->conn, c->setup.reply_ms);
+		break;
+	case CLIENT_SECURING:
+		conn_deadline(c->conn,
+		    c->setup.reply_ms < CLIENT_SHAKE_MS ? c->setup.reply_ms : CLIENT_SHAKE_MS);
 		break;
 	case CLIENT_READY:
 	case CLIENT_ENDED:
@@ -72,12 +51,13 @@ static void enter(struct client *c, enum client_state next)
 	}
 }
 
-/* end - the connection is over: jobs are decided now, the owner hears of it at the turn's end */
-static void end(struct client *c, enum open_verdict why, const struct words *words)
+/* client_end - the connection is over: jobs are decided now, the owner hears of it at the turn's
+ * end */
+void client_end(struct client *c, enum open_verdict why, const struct words *words)
 {
 	if (c->state == CLIENT_ENDED)
 		return;
-	enter(c, CLIENT_ENDED);
+	client_enter(c, CLIENT_ENDED);
 	c->why = why;
 	c->words = *words;
 	pipeline_lost(&c->pipeline, words);
@@ -85,12 +65,12 @@ static void end(struct client *c, enum open_verdict why, const struct words *wor
 	c->conn = NULL;
 }
 
-/* end_ours - the same in our own words */
-static void end_ours(struct client *c, enum open_verdict why, const char *status, const char *text)
+/* client_end_ours - the same in our own words */
+void client_end_ours(struct client *c, enum open_verdict why, const char *status, const char *text)
 {
 	struct words words;
 	words_set(&words, 0, status, "%s", text);
-	end(c, why, &words);
+	client_end(c, why, &words);
 }
 
 /* quit - in peace: the pipeline is empty */
@@ -102,7 +82,7 @@ static void quit(struct client *c)
 		c->conn = NULL;
 		conn_finish(conn, CLIENT_QUIT_MS);
 	}
-	end_ours(c, OPEN_IDLE, "2.0.0", "closed");
+	client_end_ours(c, OPEN_IDLE, "2.0.0", "closed");
 }
 
 /* -- sending ------------------------------------------------------------------------------- */
@@ -134,16 +114,16 @@ static void come_again(struct client *c)
 	if (!c->again)
 		c->again = event_new(loop_base(), -1, 0, on_again, c);
 	if (!c->again || event_add(c->again, &now) < 0)
-		end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
+		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
 }
 
 /* unreadable - a stored message can't be sent; the peer must not see an end of it */
 static void unreadable(struct client *c, int error)
 {
 	if (error == -ENOMEM)
-		end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
+		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
 	else
-		end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "a stored message could not be read");
+		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "a stored message could not be read");
 }
 
 /* pump - send what may be sent */
@@ -177,73 +157,6 @@ static void pump(struct client *c)
 
 /* -- replies ------------------------------------------------------------------------------- */
 
-/* note_extension - a line of the answer to EHLO (RFC 5321 §4.1.1.1) */
-static void note_extension(struct pipeline_peer *peer, const char *text, size_t len)
-{
-	const char *space = memchr(text, ' ', len);
-	size_t n = space ? (size_t)(space - text) : len;
-	unsigned long long max;
-	if (str_is_ci(text, n, "PIPELINING")) {
-		peer->pipelining = true;
-	} else if (str_is_ci(text, n, "8BITMIME")) {
-		peer->eightbit = true;
-	} else if (str_is_ci(text, n, "SMTPUTF8")) {
-		peer->smtputf8 = true;
-	} else if (str_is_ci(text, n, "SIZE")) {
-		peer->size = true;
-		if (space && !str_to_u64(space + 1, len - n - 1, UINT64_MAX, &max))
-			peer->size_max = max;
-	}
-}
-
-/* note_extensions - all lines of it; the first one is the peer's name */
-static void note_extensions(struct client *c)
-{
-	const char *pos = NULL, *line;
-	size_t len;
-	while (reply_next_line(&c->reply, &pos, &line, &len))
-		note_extension(&c->pipeline.peer, line, len);
-}
-
-/* ready - EHLO or HELO went well */
-static void ready(struct client *c)
-{
-	struct pipeline *p = &c->pipeline;
-	if (!p->peer.pipelining || c->setup.pipelining == CONF_PIPELINING_OFF)
-		p->mode = PIPELINE_STEP;
-	else if (c->setup.pipelining == CONF_PIPELINING_RFC2920)
-		p->mode = PIPELINE_ENVELOPE;
-	else
-		p->mode = PIPELINE_FULL;
-	enter(c, CLIENT_READY);
-	c->ops->ready(c->arg);
-}
-
-/* hello - say who we are */
-static void hello(struct client *c, enum client_state state, const char *verb)
-{
-	char line[300];
-	int n = snprintf(line, sizeof(line), "%s %s\r\n", verb, c->setup.hello);
-	if (n < 0 || (size_t)n >= sizeof(line) || conn_write(c->conn, line, (size_t)n) < 0) {
-		end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "can't say hello");
-		return;
-	}
-	enter(c, state);
-}
-
-/* on_ehlo - 5xx other than a goodbye: an old server, try HELO */
-static void on_ehlo(struct client *c, const struct words *words)
-{
-	if (c->state == CLIENT_EHLO && verdict_class(words) == 2)
-		note_extensions(c);
-	if (verdict_class(words) == 2)
-		ready(c);
-	else if (c->state == CLIENT_EHLO && words->code >= 500 && words->code <= 504)
-		hello(c, CLIENT_HELO, "HELO");
-	else
-		end(c, verdict_open(words), words);
-}
-
 /* on_transaction - a reply to what the pipeline sent, or out of the blue */
 static void on_transaction(struct client *c, const struct words *words)
 {
@@ -254,17 +167,17 @@ static void on_transaction(struct client *c, const struct words *words)
 		break;
 	case PIPELINE_ENDS:
 		if (idle)
-			end(c, OPEN_IDLE, words);
+			client_end(c, OPEN_IDLE, words);
 		else
-			end(c, verdict_closing(words) ? OPEN_THROTTLED : OPEN_LOST, words);
+			client_end(c, verdict_closing(words) ? OPEN_THROTTLED : OPEN_LOST, words);
 		break;
 	case PIPELINE_REFUSED:
-		end(c, OPEN_REFUSED, words);
+		client_end(c, OPEN_REFUSED, words);
 		break;
 	case PIPELINE_CONFUSED:
 		words_set(&ours, 0, "4.5.0", "unexpected reply at %s: %u %.*s",
 		    pipeline_action(&c->pipeline), words->code, (int)words->len, words->text);
-		end(c, OPEN_LOST, &ours);
+		client_end(c, OPEN_LOST, &ours);
 		break;
 	}
 }
@@ -276,19 +189,16 @@ static void on_reply(struct client *c, const struct words *words)
 	    pipeline_action(&c->pipeline), words->code, (int)words->len, words->text);
 	switch (c->state) {
 	case CLIENT_GREETING:
-		if (verdict_class(words) == 2)
-			hello(c, CLIENT_EHLO, "EHLO");
-		else
-			end(c, verdict_open(words), words);
-		break;
 	case CLIENT_EHLO:
 	case CLIENT_HELO:
-		on_ehlo(c, words);
+	case CLIENT_STARTTLS:
+		client_opening(c, words);
 		break;
 	case CLIENT_READY:
 		on_transaction(c, words);
 		break;
 	case CLIENT_CONNECTING:
+	case CLIENT_SECURING:
 	case CLIENT_ENDED:
 		break;
 	}
@@ -302,7 +212,8 @@ static void take_input(struct client *c)
 	const char *data = (const char *)evbuffer_pullup(in, -1);
 	enum reply_verdict verdict = data || !len ? REPLY_OK : REPLY_BAD;
 	struct words words;
-	while (c->state != CLIENT_ENDED && done < len && verdict == REPLY_OK) {
+	while (c->state != CLIENT_ENDED && c->state != CLIENT_SECURING && done < len &&
+	       verdict == REPLY_OK) {
 		verdict = reply_feed(&c->reply, data + done, len - done, &used);
 		done += used;
 		if (verdict == REPLY_OK) {
@@ -312,10 +223,14 @@ static void take_input(struct client *c)
 	}
 	if (c->state == CLIENT_ENDED)
 		return;
+	if (c->state == CLIENT_SECURING) {
+		client_secure(c, len - done);
+		return;
+	}
 	if (verdict == REPLY_BAD) {
 		words_set(
 		    &words, 0, "4.5.0", "%s", c->reply.error ? c->reply.error : "out of memory");
-		end(c, c->state == CLIENT_READY ? OPEN_LOST : OPEN_UNREACHABLE, &words);
+		client_end(c, c->state == CLIENT_READY ? OPEN_LOST : OPEN_UNREACHABLE, &words);
 		return;
 	}
 	evbuffer_drain(in, done);
@@ -329,24 +244,30 @@ static void take_input(struct client *c)
 static void lost(struct client *c, const char *how)
 {
 	struct words words;
-	if (conn_read_rest(c->conn) > 0)
+	if (c->state != CLIENT_SECURING && conn_read_rest(c->conn) > 0)
 		take_input(c);
 	if (c->state == CLIENT_ENDED)
 		return;
 	switch (c->state) {
 	case CLIENT_CONNECTING:
 		words_set(&words, 0, "4.4.1", "%s", how);
-		end(c, OPEN_UNREACHABLE, &words);
+		client_end(c, OPEN_UNREACHABLE, &words);
 		break;
 	case CLIENT_GREETING:
 	case CLIENT_EHLO:
 	case CLIENT_HELO:
 		words_set(&words, 0, "4.4.2", "%s before the session began", how);
-		end(c, OPEN_UNREACHABLE, &words);
+		client_end(c, OPEN_UNREACHABLE, &words);
+		break;
+	case CLIENT_STARTTLS:
+	case CLIENT_SECURING:
+		counter_add(C_deliver_tls_failed, 1);
+		words_set(&words, 0, "4.7.5", "TLS: %s", how);
+		client_end(c, OPEN_TLS, &words);
 		break;
 	case CLIENT_READY:
 		words_set(&words, 0, "4.4.2", "%s at %s", how, pipeline_action(&c->pipeline));
-		end(c, c->pipeline.count ? OPEN_LOST : OPEN_IDLE, &words);
+		client_end(c, c->pipeline.count ? OPEN_LOST : OPEN_IDLE, &words);
 		break;
 	case CLIENT_ENDED:
 		break;
@@ -366,12 +287,16 @@ static void timed_out(struct client *c)
 static void on_event(struct conn *conn, enum conn_event event, void *arg)
 {
 	struct client *c = arg;
-	char how[160];
+	char how[200];
 	switch (event) {
 	case CONN_CONNECTED:
-		enter(c, CLIENT_GREETING);
+		if (c->setup.implicit_tls)
+			client_secure(c, 0);
+		else
+			client_enter(c, CLIENT_GREETING);
 		break;
 	case CONN_SECURED:
+		client_secured(c);
 		break;
 	case CONN_INPUT:
 		take_input(c);
@@ -383,7 +308,7 @@ static void on_event(struct conn *conn, enum conn_event event, void *arg)
 		lost(c, "connection closed by the peer");
 		break;
 	case CONN_ERROR:
-		snprintf(how, sizeof(how), "%s", strerror(conn_error(conn)));
+		snprintf(how, sizeof(how), "%s", conn_error_text(conn));
 		lost(c, how);
 		break;
 	case CONN_TIMEOUT:
@@ -454,7 +379,7 @@ struct client *client_connect(const struct client_setup *setup, const struct soc
 		errno = error;
 		return NULL;
 	}
-	enter(c, CLIENT_CONNECTING);
+	client_enter(c, CLIENT_CONNECTING);
 	return c;
 }
 
@@ -470,7 +395,7 @@ struct client *client_adopt(
 		return NULL;
 	}
 	c->conn = conn;
-	enter(c, CLIENT_GREETING);
+	client_enter(c, CLIENT_GREETING);
 	return c;
 }
 
@@ -487,7 +412,7 @@ void client_close(struct client *c)
 	if (c->state == CLIENT_READY)
 		loop_defer(&c->task);
 	else if (c->state != CLIENT_ENDED)
-		end_ours(c, OPEN_IDLE, "2.0.0", "closed before the session began");
+		client_end_ours(c, OPEN_IDLE, "2.0.0", "closed before the session began");
 }
 
 void client_free(struct client *c)
@@ -495,11 +420,18 @@ void client_free(struct client *c)
 	if (!c)
 		return;
 	if (c->state != CLIENT_ENDED)
-		end_ours(c, OPEN_IDLE, "4.4.2", "closed");
+		client_end_ours(c, OPEN_IDLE, "4.4.2", "closed");
 	loop_cancel(&c->task);
 	if (c->again)
 		event_free(c->again);
 	free(c);
+}
+
+void client_tls(const struct client *c, char out[TLS_TEXT_SIZE])
+{
+	out[0] = '\0';
+	if (c->conn && conn_tls(c->conn))
+		tls_text(conn_tls(c->conn), out);
 }
 
 uint32_t client_carried(const struct client *c)

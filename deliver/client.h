@@ -14,6 +14,7 @@
 
 #include "deliver/jobs.h"
 #include "lib/conf.h"
+#include "lib/tls.h"
 
 struct client;
 
@@ -37,7 +38,15 @@ struct client_setup {
 	uint32_t idle_ms;      /* without a job, then QUIT; 0: forever */
 	uint32_t max_messages; /* 0: no limit */
 	enum conf_pipelining pipelining;
-	uint64_t tag; /* for debug lines: the connection's number */
+	/*
+	 * CONF_TLS_NONE (or UNSET): plaintext. OPPORTUNISTIC: STARTTLS where it is offered; a
+	 * refusal of it is passed over, a handshake that fails ends the client with OPEN_TLS.
+	 * REQUIRED, VERIFY: no session without.
+	 */
+	enum conf_tls tls;
+	bool implicit_tls;         /* the handshake comes first */
+	struct tls_connect secure; /* its name must outlive the client */
+	uint64_t tag;              /* for debug lines: the connection's number */
 };
 
 /*
@@ -60,6 +69,9 @@ void client_close(struct client *client);
 
 /* Closes at once. Jobs in flight come back through `done`; `ended` doesn't come. NULL allowed. */
 void client_free(struct client *client);
+
+/* What TLS there is, for results and logs; "" for plaintext. */
+void client_tls(const struct client *client, char out[TLS_TEXT_SIZE]);
 
 /* How many transactions ended well on this connection. */
 uint32_t client_carried(const struct client *client);

@@ -6,6 +6,7 @@
 #include <malloc.h>
 
 #include "deliver/links.h"
+#include "deliver/secure.h"
 #include "lib/child.h"
 #include "lib/loop.h"
 
@@ -20,7 +21,9 @@ int main(int argc, char **argv)
 	static const struct child child = {.role = ROLE_DELIVER,
 	    .sandbox = SANDBOX_DELIVER,
 	    .chroots = true,
-	    .master = &links_master};
+	    .master = &links_master,
+	    .prepare = secure_prepare,
+	    .reconfigured = secure_reconfigured};
 	mallopt(M_MMAP_THRESHOLD, BLOCKS_MAX);
 	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	child_start(&child, argc, argv);

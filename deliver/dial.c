@@ -13,6 +13,7 @@
 #include "deliver/client.h"
 #include "deliver/hosts.h"
 #include "deliver/resolve.h"
+#include "deliver/secure.h"
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/str.h"
@@ -25,6 +26,9 @@ struct dial {
 	uint16_t port;
 	unsigned next; /* address to try */
 	struct client_setup setup;
+	enum conf_tls tls;        /* as OPEN wants it; setup.tls is for the address at hand */
+	bool plain;               /* the address at hand has failed with TLS */
+	char name[DNS_NAME_SIZE]; /* of a fixed host, as it was configured */
 	struct conf_addr source4, source6; /* family 0: none */
 	char hello[256];
 	enum open_verdict verdict; /* the most telling so far */
@@ -95,6 +99,17 @@ static void name_address(struct dial *d, const struct host_addr *addr)
 	    addr->addr.family == 6 ? "[%s]:%u" : "%s:%u", text, d->port);
 }
 
+/* want_tls - what is asked of this address; what a fixed host has to prove is the name configured
+ */
+static void want_tls(struct dial *d, const struct host_addr *addr)
+{
+	d->setup.secure.name = d->by_mx ? d->hosts.names[addr->host] : d->name;
+	d->setup.tls = d->tls;
+	if (d->tls == CONF_TLS_OPPORTUNISTIC && !d->setup.implicit_tls &&
+	    (d->plain || secure_is_broken(&d->setup.secure)))
+		d->setup.tls = CONF_TLS_NONE;
+}
+
 /* connect_to - begin with one address; false: it can't be tried, errno says why */
 static bool connect_to(struct dial *d, const struct host_addr *addr)
 {
@@ -102,6 +117,7 @@ static bool connect_to(struct dial *d, const struct host_addr *addr)
 	const struct conf_addr *source = addr->addr.family == 6 ? &d->source6 : &d->source4;
 	socklen_t to_len = dns_addr_sockaddr(&addr->addr, d->port, &to), from_len = 0;
 	name_address(d, addr);
+	want_tls(d, addr);
 	errno = EADDRNOTAVAIL;
 	if (d->bind && !source->family)
 		return false;
@@ -117,7 +133,9 @@ static void try_next(struct dial *d)
 {
 	struct words words;
 	while (d->next < d->hosts.naddrs) {
-		if (connect_to(d, &d->hosts.addrs[d->next++]))
+		bool connecting = connect_to(d, &d->hosts.addrs[d->next++]);
+		d->plain = false;
+		if (connecting)
 			return;
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 			give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.1", strerror(errno));
@@ -134,6 +152,7 @@ static void on_ready(void *arg)
 {
 	struct dial *d = arg;
 	d->ready = true;
+	client_tls(d->client, d->hop->tls);
 	hop_opened(d->hop);
 }
 
@@ -165,6 +184,12 @@ static void on_ended(void *arg, enum open_verdict why, const struct words *words
 		hop_closed(hop, why, &copy);
 	} else if (why == OPEN_LOCAL_LIMIT) {
 		give_up(d, why, &copy);
+	} else if (why == OPEN_TLS && d->setup.tls == CONF_TLS_OPPORTUNISTIC &&
+		   !d->setup.implicit_tls) {
+		secure_note_broken(&d->setup.secure, copy.text, copy.len);
+		d->plain = true;
+		d->next--;
+		try_next(d);
 	} else {
 		remember(d, why, &copy);
 		try_next(d);
@@ -249,8 +274,6 @@ static const char *unsupported(const struct msg_deliver_open *msg)
 {
 	if (msg->transport == TRANSPORT_LMTP)
 		return "LMTP is not supported";
-	if (msg->tls == CONF_TLS_REQUIRED || msg->tls == CONF_TLS_VERIFY || msg->implicit_tls)
-		return "TLS is required and not supported";
 	if (msg->credential.len)
 		return "AUTH is configured and not supported";
 	return NULL;
@@ -270,12 +293,18 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 	d->hop = hop;
 	d->by_mx = msg->by_mx;
 	d->port = msg->port;
+	d->tls = (enum conf_tls)msg->tls;
+	str_copy_n(d->name, sizeof(d->name), msg->host.data, msg->host.len);
 	d->setup = (struct client_setup){.hello = d->hello,
 	    .connect_ms = msg->connect_ms,
 	    .reply_ms = msg->reply_ms,
 	    .idle_ms = msg->idle_ms,
 	    .max_messages = msg->max_messages,
 	    .pipelining = (enum conf_pipelining)msg->pipelining,
+	    .implicit_tls = msg->implicit_tls,
+	    .secure = {.port = msg->port,
+		.verify = msg->tls == CONF_TLS_VERIFY,
+		.show = !msg->by_mx && child_self()->conf->deliver.certificate[0]},
 	    .tag = msg->conn};
 	str_copy_n(hop->host, sizeof(hop->host), msg->host.data, msg->host.len);
 	const char *missing = unsupported(msg);

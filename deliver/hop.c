@@ -226,8 +226,10 @@ struct job *hop_next(struct hop *hop)
 
 void hop_done(struct hop *hop, struct job *job)
 {
-	struct results_via via = {
-	    .host = hop->host, .address = hop->address, .tls = "", .connect_ms = hop->connect_ms};
+	struct results_via via = {.host = hop->host,
+	    .address = hop->address,
+	    .tls = hop->tls,
+	    .connect_ms = hop->connect_ms};
 	hop->connect_ms = 0;
 	hop->out--;
 	results_report(job, &via);

@@ -15,6 +15,7 @@
 #include "deliver/results.h"
 #include "lib/dns.h"
 #include "lib/hash.h"
+#include "lib/tls.h"
 
 enum hop_state {
 	HOP_OPENING,
@@ -37,11 +38,12 @@ struct hop {
 	uint32_t conn;           /* qmgr's number, 0 when that qmgr is gone */
 	enum hop_state state;
 	const struct hop_transport *transport;
-	void *carrier;        /* the transport's own */
-	struct job *queue;    /* given by qmgr, not taken yet */
-	unsigned queued, out; /* in the queue; taken and not given back */
-	int64_t asked;        /* clock_ms() of OPEN */
-	uint32_t connect_ms;  /* for the first job's result, then 0 */
+	void *carrier;           /* the transport's own */
+	struct job *queue;       /* given by qmgr, not taken yet */
+	unsigned queued, out;    /* in the queue; taken and not given back */
+	int64_t asked;           /* clock_ms() of OPEN */
+	uint32_t connect_ms;     /* for the first job's result, then 0 */
+	char tls[TLS_TEXT_SIZE]; /* "": none */
 	char host[DNS_NAME_SIZE], address[DNS_LITERAL_SIZE + 10];
 	UT_hash_handle hh;
 };

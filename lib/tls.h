@@ -64,8 +64,7 @@ struct tls *tls_accept(struct tls_server *server);
 struct tls_client;
 
 struct tls_client_setup {
-	/* CA certificates, read when the first connection wants to verify; NULL: none. Stays the
-	 * caller's and must live as long as the context. */
+	/* CA certificates, read when the first connection wants to verify; NULL: none. */
 	const unsigned char *ca;
 	size_t ca_len;
 	const struct tls_pem_pair *pair; /* for servers that ask; NULL: none */
@@ -73,7 +72,7 @@ struct tls_client_setup {
 
 /* NULL and why in words. */
 struct tls_client *tls_client_new(const struct tls_client_setup *setup, char *why, size_t size);
-/* Its connections go on without it; the CA certificates must stay as long as they do. */
+/* Its connections go on without it. */
 void tls_client_free(struct tls_client *client);
 
 struct tls_connect {

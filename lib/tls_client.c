@@ -20,8 +20,8 @@
 struct tls_client {
 	SSL_CTX *ctx;
 	struct sessions *sessions;
-	struct tls_client_setup setup;
-	bool loaded;   /* the CAs */
+	unsigned char *ca; /* PEM, until the first connection that verifies */
+	size_t ca_len;
 	unsigned refs; /* its owner, and each connection */
 };
 
@@ -59,13 +59,15 @@ struct tls_client *tls_client_new(const struct tls_client_setup *setup, char *wh
 	if (!client)
 		return NULL;
 	client->refs = 1;
-	client->setup = *setup;
+	client->ca_len = setup->ca ? setup->ca_len : 0;
+	client->ca = malloc(client->ca_len + 1);
 	client->sessions = tls_sessions_new();
 	client->ctx = SSL_CTX_new(TLS_client_method());
-	if (!client->sessions || !client->ctx || !tls_common(client->ctx)) {
+	if (!client->ca || !client->sessions || !client->ctx || !tls_common(client->ctx)) {
 		snprintf(why, size, "%s", tls_reason(reason, sizeof(reason), "out of memory"));
 		goto fail;
 	}
+	memcpy(client->ca, setup->ca ? setup->ca : (const unsigned char *)"", client->ca_len);
 	SSL_CTX_set_security_level(client->ctx, OPEN_LEVEL);
 	SSL_CTX_set_max_cert_list(client->ctx, SERVER_CHAIN_MAX);
 	SSL_CTX_set_session_cache_mode(
@@ -73,7 +75,6 @@ struct tls_client *tls_client_new(const struct tls_client_setup *setup, char *wh
 	SSL_CTX_sess_set_new_cb(client->ctx, on_session);
 	if (setup->pair && !use_pair(client->ctx, setup->pair, why, size))
 		goto fail;
-	client->setup.pair = NULL;
 	return client;
 fail:
 	tls_client_free(client);
@@ -87,6 +88,7 @@ void tls_client_free(struct tls_client *client)
 		return;
 	SSL_CTX_free(client->ctx);
 	tls_sessions_free(client->sessions);
+	free(client->ca);
 	free(client);
 }
 
@@ -101,10 +103,10 @@ static bool is_address(const char *name)
 static bool want_verified(struct tls_client *client, struct tls *tls, const char *name)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(tls->ssl);
-	if (!client->loaded && client->setup.ca)
-		tls_pem_bundle(
-		    client->setup.ca, client->setup.ca_len, SSL_CTX_get_cert_store(client->ctx));
-	client->loaded = true;
+	if (client->ca)
+		tls_pem_bundle(client->ca, client->ca_len, SSL_CTX_get_cert_store(client->ctx));
+	free(client->ca);
+	client->ca = NULL;
 	tls->verified = true;
 	SSL_set_security_level(tls->ssl, TLS_SECURITY_LEVEL);
 	SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);

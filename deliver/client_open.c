@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Greeting, EHLO (or HELO), STARTTLS and EHLO again, ready. Where TLS is only an opportunity its
+ * refusal changes nothing, but it is remembered (deliver/secure.h); a failed handshake takes the
+ * connection with it, and dial.c tries the address once more without.
+ */
+#include "deliver/client_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "deliver/secure.h"
+#include "deliver/verdict.h"
+#include "lib/counters.h"
+#include "lib/str.h"
+
+/* note_extension - a line of the answer to EHLO (RFC 5321 §4.1.1.1) */
+static void note_extension(struct client *c, const char *text, size_t len)
+{
+	struct pipeline_peer *peer = &c->pipeline.peer;
+	const char *space = memchr(text, ' ', len);
+	size_t n = space ? (size_t)(space - text) : len;
+	unsigned long long max;
+	if (str_is_ci(text, n, "PIPELINING")) {
+		peer->pipelining = true;
+	} else if (str_is_ci(text, n, "8BITMIME")) {
+		peer->eightbit = true;
+	} else if (str_is_ci(text, n, "SMTPUTF8")) {
+		peer->smtputf8 = true;
+	} else if (str_is_ci(text, n, "STARTTLS")) {
+		c->starttls = true;
+	} else if (str_is_ci(text, n, "SIZE")) {
+		peer->size = true;
+		if (space && !str_to_u64(space + 1, len - n - 1, UINT64_MAX, &max))
+			peer->size_max = max;
+	}
+}
+
+/* note_extensions - all lines of it; the first one is the peer's name */
+static void note_extensions(struct client *c)
+{
+	const char *pos = NULL, *line;
+	size_t len;
+	while (reply_next_line(&c->reply, &pos, &line, &len))
+		note_extension(c, line, len);
+}
+
+/* ready - EHLO or HELO went well */
+static void ready(struct client *c)
+{
+	struct pipeline *p = &c->pipeline;
+	if (!p->peer.pipelining || c->setup.pipelining == CONF_PIPELINING_OFF)
+		p->mode = PIPELINE_STEP;
+	else if (c->setup.pipelining == CONF_PIPELINING_RFC2920)
+		p->mode = PIPELINE_ENVELOPE;
+	else
+		p->mode = PIPELINE_FULL;
+	client_enter(c, CLIENT_READY);
+	c->ops->ready(c->arg);
+}
+
+/* hello - say who we are */
+static void hello(struct client *c, enum client_state state, const char *verb)
+{
+	char line[300];
+	int n = snprintf(line, sizeof(line), "%s %s\r\n", verb, c->setup.hello);
+	if (n < 0 || (size_t)n >= sizeof(line) || conn_write(c->conn, line, (size_t)n) < 0) {
+		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "can't say hello");
+		return;
+	}
+	client_enter(c, state);
+}
+
+/* passed_over - no TLS: the session goes on without, unless that isn't wanted */
+static void passed_over(struct client *c, const struct words *words)
+{
+	if (c->setup.tls == CONF_TLS_REQUIRED || c->setup.tls == CONF_TLS_VERIFY)
+		client_end(c, OPEN_TLS, words);
+	else
+		ready(c);
+}
+
+/* greeted - EHLO or HELO went well: TLS before anything else */
+static void greeted(struct client *c)
+{
+	static const char line[] = "STARTTLS\r\n";
+	struct words words;
+	if (c->secured || c->setup.tls == CONF_TLS_NONE || c->setup.tls == CONF_TLS_UNSET) {
+		ready(c);
+	} else if (!c->starttls) {
+		words_set(&words, 0, "4.7.4", "TLS is required, and the host doesn't offer it");
+		passed_over(c, &words);
+	} else if (conn_write(c->conn, line, sizeof(line) - 1) < 0) {
+		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
+	} else {
+		client_enter(c, CLIENT_STARTTLS);
+	}
+}
+
+/* on_starttls - what was refused is not asked for again for a while */
+static void on_starttls(struct client *c, const struct words *words)
+{
+	if (words->code == 220) {
+		client_enter(c, CLIENT_SECURING); /* client_secure() follows: nothing lies behind */
+		return;
+	}
+	counter_add(C_deliver_tls_failed, 1);
+	if (verdict_closing(words)) {
+		client_end(c, verdict_open(words), words);
+		return;
+	}
+	secure_note_broken(&c->setup.secure, words->text, words->len);
+	passed_over(c, words);
+}
+
+/* client_secure - bytes behind the 220 could be anybody's (RFC 3207 §6) */
+void client_secure(struct client *c, size_t behind)
+{
+	if (behind) {
+		counter_add(C_deliver_tls_failed, 1);
+		client_end_ours(c, OPEN_TLS, "4.7.5", "TLS: more than an answer to STARTTLS came");
+		return;
+	}
+	if (conn_start_tls(c->conn, secure_connect(&c->setup.secure)) < 0) {
+		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "TLS can't be started");
+		return;
+	}
+	client_enter(c, CLIENT_SECURING);
+}
+
+/* client_secured - what was said before counts no more (RFC 3207 §4.2) */
+void client_secured(struct client *c)
+{
+	counter_add(C_deliver_tls_sessions, 1);
+	counter_add(C_deliver_tls_resumed, tls_resumed(conn_tls(c->conn)));
+	c->secured = true;
+	c->pipeline.peer = (struct pipeline_peer){0};
+	if (c->setup.implicit_tls)
+		client_enter(c, CLIENT_GREETING);
+	else
+		hello(c, CLIENT_EHLO, "EHLO");
+}
+
+/* on_ehlo - 5xx other than a goodbye: an old server, try HELO */
+static void on_ehlo(struct client *c, const struct words *words)
+{
+	if (c->state == CLIENT_EHLO && verdict_class(words) == 2)
+		note_extensions(c);
+	if (verdict_class(words) == 2)
+		greeted(c);
+	else if (c->state == CLIENT_EHLO && words->code >= 500 && words->code <= 504)
+		hello(c, CLIENT_HELO, "HELO");
+	else
+		client_end(c, verdict_open(words), words);
+}
+
+/* client_opening - a reply before the session stands */
+void client_opening(struct client *c, const struct words *words)
+{
+	switch (c->state) {
+	case CLIENT_GREETING:
+		if (verdict_class(words) == 2)
+			hello(c, CLIENT_EHLO, "EHLO");
+		else
+			client_end(c, verdict_open(words), words);
+		break;
+	case CLIENT_EHLO:
+	case CLIENT_HELO:
+		on_ehlo(c, words);
+		break;
+	case CLIENT_STARTTLS:
+		on_starttls(c, words);
+		break;
+	default:
+		break;
+	}
+}

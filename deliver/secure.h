@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Our side of TLS as a client, for the worker as a whole: the context, made when it is first needed
+ * of the configuration in force; and the hosts with which TLS doesn't work. These are remembered
+ * for SECURE_BROKEN_MS, by name and port, so that where TLS is only an opportunity not every
+ * connection begins with a failure. Required TLS never asks.
+ */
+#pragma once
+
+#include "lib/conf.h"
+#include "lib/tls.h"
+
+#define SECURE_BROKEN_MS  1800000
+#define SECURE_BROKEN_MAX 1000 /* hosts remembered; the oldest is forgotten first */
+
+/* For struct child: before the chroot, and at a reload (sessions are not resumed over that). */
+int secure_prepare(const struct conf *conf);
+void secure_reconfigured(const struct conf *conf, const struct conf *old);
+
+/* A connection that is to be secured; NULL when that can't be, which is logged. */
+struct tls *secure_connect(const struct tls_connect *to);
+
+/* TLS with it failed: remembered, and logged with the reason. */
+void secure_note_broken(const struct tls_connect *to, const char *reason, size_t len);
+bool secure_is_broken(const struct tls_connect *to);
+/* Forgets them all; for tests. */
+void secure_forget(void);
