@@ -129,6 +129,9 @@ const struct conf_source *conf_source(const struct conf *c, const char *title);
 /* Does an address ("" is the null sender) match one pattern of a `sender` list? */
 bool conf_sender_matches(const char *pattern, const char *sender);
 
+/* Does a recipient match one pattern of a `recipient` or `domain` list? */
+bool conf_rcpt_matches(const char *pattern, const char *local, const char *domain);
+
 /* For bind() and connect(); returns the length. */
 socklen_t conf_addr_sockaddr(const struct conf_addr *a, struct sockaddr_storage *out);
 

@@ -246,6 +246,28 @@ static int check_default_route(struct conf *c)
 	return s ? add_text(CONF_KIND_ROUTE, s, "domain", "*") : -ENOMEM;
 }
 
+/* check_class - a name that isn't built in is only reached by what the block says */
+static void check_class(const struct conf_class *class, struct conf_raw *raw)
+{
+	static const char *const built_in[] = {"urgent", "normal", "bulk"};
+	const struct conf_section *s = (const struct conf_section *)class;
+	const struct {
+		const char *name;
+		size_t n;
+	} what[] = {{"sender", class->sender.n}, {"header", class->header.n},
+	    {"recipient", class->recipient.n}, {"client", class->client.n},
+	    {"listener", class->listener.n}, {"user", class->user.n}};
+	bool reached = false;
+	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++)
+		reached |= strcmp(class->title, built_in[i]) == 0;
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++)
+		reached |= !missing(CONF_KIND_CLASS, s, what[i].name, what[i].n, raw);
+	if (strlen(class->title) > CONF_CLASS_NAME_MAX)
+		complain(raw, CONF_KIND_CLASS, s, "sender", "the title is too long");
+	else if (!reached)
+		complain(raw, CONF_KIND_CLASS, s, "sender", "needs to say which mail it is for");
+}
+
 /* check_rest - sites, sources and classes */
 static int check_rest(struct conf *c, struct conf_raw *raw)
 {
@@ -258,12 +280,8 @@ static int check_rest(struct conf *c, struct conf_raw *raw)
 		if (missing(CONF_KIND_SOURCE, s, "address", c->source[i].address.n, raw))
 			complain(raw, CONF_KIND_SOURCE, s, "address", "needs an address");
 	}
-	for (size_t i = 0; i < c->nclass; i++) {
-		struct conf_section *s = (struct conf_section *)&c->class[i];
-		if (missing(CONF_KIND_CLASS, s, "sender", c->class[i].sender.n, raw) &&
-		    missing(CONF_KIND_CLASS, s, "header", c->class[i].header.n, raw))
-			complain(raw, CONF_KIND_CLASS, s, "sender", "needs a sender or a header");
-	}
+	for (size_t i = 0; i < c->nclass; i++)
+		check_class(&c->class[i], raw);
 	return r;
 }
 

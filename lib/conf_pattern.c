@@ -160,18 +160,30 @@ int conf_parse_site(const struct conf_opt *o, const char *text, void *to, char *
 	return conf_keep(text, to);
 }
 
-/* conf_parse_header - a field name (RFC 5322 2.2) */
+/* conf_parse_header - a field name (RFC 5322 2.2), perhaps with the value it has to have */
 int conf_parse_header(const struct conf_opt *o, const char *text, void *to, char *why)
 {
-	size_t n = strlen(text);
+	size_t n = strcspn(text, ":");
+	const char *value = text[n] ? text + n + 1 : NULL;
 	(void)o;
 	(void)why;
-	if (n == 0 || n > 77)
+	if (n == 0 || n > 77 || (value && !value[strspn(value, " ")]))
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] > '~' || text[i] == ':')
+		if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] > '~')
+			return -EINVAL;
+	for (const char *p = value; p && *p; p++)
+		if ((unsigned char)*p < ' ' || (unsigned char)*p == 0x7f)
 			return -EINVAL;
 	return conf_keep(text, to);
+}
+
+/* conf_parse_name - of a user or a listener */
+int conf_parse_name(const struct conf_opt *o, const char *text, void *to, char *why)
+{
+	if (!text[0])
+		return -EINVAL;
+	return conf_parse_user(o, text, to, why);
 }
 
 /* conf_parse_admin - a user or %group */

@@ -29,6 +29,21 @@ bool conf_sender_matches(const char *pattern, const char *sender)
 	return n > want && strcasecmp(at + 1 + n - want, pattern + 2) == 0;
 }
 
+/* conf_rcpt_matches - one pattern, one recipient */
+bool conf_rcpt_matches(const char *pattern, const char *local, const char *domain)
+{
+	const char *at = strrchr(pattern, '@');
+	size_t n = strlen(domain), want = strlen(pattern);
+	if (strcmp(pattern, "*") == 0)
+		return true;
+	if (at)
+		return strcasecmp(at + 1, domain) == 0 && strlen(local) == (size_t)(at - pattern) &&
+		       strncasecmp(pattern, local, (size_t)(at - pattern)) == 0;
+	if (pattern[0] == '.')
+		return n > want && strcasecmp(domain + n - want, pattern) == 0;
+	return strcasecmp(pattern, domain) == 0;
+}
+
 /* key_at - the route of exactly these two patterns, or NULL */
 static const struct conf_route *key_at(
     const struct conf_index *x, const char *pattern, const char *sender)

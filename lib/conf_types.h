@@ -190,12 +190,18 @@ struct conf_source {
 	char *hello;               /* what EHLO says; "": hostname */
 };
 
+#define CONF_CLASS_NAME_MAX 32 /* bytes of a title */
+
 struct conf_class {
 	CONF_SECTION_HEAD;
-	struct conf_list sender; /* patterns as in route */
-	struct conf_list header; /* names of header fields; the message has one of them */
-	uint32_t weight;
-	uint64_t lifetime; /* 0: retry.lifetime */
+	struct conf_list sender;    /* patterns as in route */
+	struct conf_list header;    /* "Name" or "Name: value"; the message has one of them */
+	uint32_t weight;            /* 0: built in */
+	uint64_t lifetime;          /* 0: retry.lifetime */
+	struct conf_list recipient; /* patterns as in route */
+	struct conf_nets client;
+	struct conf_list listener; /* titles */
+	struct conf_list user;
 };
 
 struct conf_retry {

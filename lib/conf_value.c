@@ -32,6 +32,7 @@ static conf_parser *const parsers[CONF_TYPES] = {
     [CONF_TYPE_SENDERS] = conf_parse_sender,
     [CONF_TYPE_SITES] = conf_parse_site,
     [CONF_TYPE_HEADERS] = conf_parse_header,
+    [CONF_TYPE_NAMES] = conf_parse_name,
     [CONF_TYPE_ADMINS] = conf_parse_admin,
     [CONF_TYPE_PRINTS] = conf_parse_print,
     [CONF_TYPE_MASQS] = conf_parse_masq,

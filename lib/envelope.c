@@ -291,9 +291,14 @@ static int message_attr(const struct attr *attr, struct envelope *env)
 {
 	struct msg_bytes *text = text_of(env, attr->type);
 	struct envelope_rcpt rcpt;
+	struct msg_bytes field;
 
 	if (text)
 		return get_text(attr, attr->type == ENV_SENDER ? ADDRESS_MAX : TEXT_MAX, text);
+	if (attr->type == ENV_HEADER) {
+		env->nheaders++;
+		return get_text(attr, TEXT_MAX, &field);
+	}
 	if (attr->type != ENV_RCPT)
 		return number_attr(attr, env);
 	if (env->nrcpts++ == ENVELOPE_RCPTS_MAX)
@@ -325,5 +330,16 @@ int envelope_next_rcpt(const void *data, size_t len, size_t *pos, struct envelop
 	while (next_attr(data, len, pos, &attr) == 1)
 		if (attr.type == ENV_RCPT)
 			return read_rcpt(&attr, rcpt) == 0;
+	return 0;
+}
+
+/* envelope_next_header - walk over what envelope_read() has accepted */
+int envelope_next_header(const void *data, size_t len, size_t *pos, struct msg_bytes *field)
+{
+	struct attr attr;
+
+	while (next_attr(data, len, pos, &attr) == 1)
+		if (attr.type == ENV_HEADER)
+			return get_text(&attr, TEXT_MAX, field) == 0;
 	return 0;
 }

@@ -27,17 +27,18 @@ enum envelope_attr {
 	ENV_UID = 8,      /* u32, of a local submission */
 	ENV_MESSAGE_ID = 9,
 	ENV_CLASS = 10,
-	ENV_ENVID = 11, /* RFC 3461, decoded */
-	ENV_RET = 12,   /* u8: 1 FULL, 2 HDRS */
-	ENV_RCPT = 20,  /* a recipient: list of the attributes below */
+	ENV_ENVID = 11,  /* RFC 3461, decoded */
+	ENV_RET = 12,    /* u8: 1 FULL, 2 HDRS */
+	ENV_HEADER = 13, /* a header field that classes look at: its first line */
+	ENV_RCPT = 20,   /* a recipient: list of the attributes below */
 };
 
 enum envelope_rcpt_attr {
 	RCPT_ADDRESS = 1, /* forward-path without <> and source route */
 	RCPT_SENDER = 2,  /* its own reverse-path (owner-) */
 	RCPT_NOTIFY = 3,  /* u8: 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
-	RCPT_ORCPT = 4,  /* type;xtext, as the parameter has it */
-	RCPT_PARENT = 5, /* u32: number of the recipient it was expanded from */
+	RCPT_ORCPT = 4,   /* type;xtext, as the parameter has it */
+	RCPT_PARENT = 5,  /* u32: number of the recipient it was expanded from */
 };
 
 enum envelope_flag {
@@ -53,9 +54,10 @@ struct envelope {
 	uint64_t arrival_ms;
 	uint32_t flags;
 	struct msg_bytes client, helo, listener, user, message_id, class_name, envid;
-	uint32_t uid;    /* UINT32_MAX: none */
-	uint8_t ret;     /* 0: not said */
-	uint32_t nrcpts; /* recipients in the list */
+	uint32_t uid;      /* UINT32_MAX: none */
+	uint8_t ret;       /* 0: not said */
+	uint32_t nrcpts;   /* recipients in the list */
+	uint32_t nheaders; /* header fields in the list */
 };
 
 struct envelope_rcpt {
@@ -99,3 +101,6 @@ int envelope_read(const void *data, size_t len, struct envelope *env);
  * Returns 1 and the recipient, or 0 at the end. Recipients are numbered 0, 1, ... in this order.
  */
 int envelope_next_rcpt(const void *data, size_t len, size_t *pos, struct envelope_rcpt *rcpt);
+
+/* Walks the noted header fields in the same way. */
+int envelope_next_header(const void *data, size_t len, size_t *pos, struct msg_bytes *field);

@@ -20,7 +20,7 @@ static const struct conf *conf; /* in force; NULL: none yet */
 static const struct {
 	const char *name;
 	uint32_t weight;
-} built_in[] = {{CLASS_URGENT, 1000}, {CLASS_NORMAL, 10}, {CLASS_BULK, 1}};
+} built_in[] = {{CLASS_URGENT, 1000}, {CLASS_NORMAL, CLASS_WEIGHT}, {CLASS_BULK, 1}};
 
 /* rank_of - where its lanes come; others than the built-in ones lie around normal */
 static uint8_t rank_of(const char *name)
@@ -44,29 +44,37 @@ static const struct conf_class *block_of(const char *name)
 	return NULL;
 }
 
-/* weight_of - of the block, else built in */
-static uint32_t weight_of(const char *name, const struct conf_class *block)
+/* built_in_weight - of a name; 0: of none */
+static uint32_t built_in_weight(const char *name)
 {
-	if (block && block->weight)
-		return block->weight;
 	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
 		if (!strcmp(built_in[i].name, name))
 			return built_in[i].weight;
 	}
-	return block || !strcmp(name, CLASS_NORMAL)
-		   ? 10
-		   : weight_of(CLASS_NORMAL, block_of(CLASS_NORMAL));
+	return 0;
 }
 
-/* apply - the configuration to a class */
+/* has_matcher - whether a block says which mail it is for */
+static bool has_matcher(const struct conf_class *block)
+{
+	return block->sender.n || block->header.n || block->recipient.n || block->client.n ||
+	       block->listener.n || block->user.n;
+}
+
+/* apply - the configuration to a class; what it doesn't know is treated as normal */
 static void apply(struct class *class)
 {
 	const struct conf_class *block = block_of(class->name);
-	class->weight = weight_of(class->name, block);
+	const char *name = block || built_in_weight(class->name) ? class->name : CLASS_NORMAL;
+	if (!block && name != class->name)
+		block = block_of(CLASS_NORMAL);
+	class->configured = name == class->name && block && has_matcher(block);
+	class->weight = block && block->weight ? block->weight : built_in_weight(name);
+	if (!class->weight)
+		class->weight = CLASS_WEIGHT;
 	class->lifetime = block ? block->lifetime : 0;
 	if (!class->lifetime)
 		class->lifetime = conf ? conf->retry.lifetime : UINT64_MAX / 2;
-	class->configured = block != NULL;
 }
 
 /* class_configure - every class that was met */
@@ -102,7 +110,8 @@ uint64_t class_rank_lifetime(uint8_t rank)
 	uint64_t shortest = conf->retry.lifetime;
 	for (size_t i = 0; i < conf->nclass; i++) {
 		const struct conf_class *block = &conf->class[i];
-		if (rank_of(block->title) == rank && block->lifetime && block->lifetime < shortest)
+		bool may_be = rank_of(block->title) == rank || !strcmp(block->title, CLASS_NORMAL);
+		if (may_be && block->lifetime && block->lifetime < shortest)
 			shortest = block->lifetime;
 	}
 	return shortest;

@@ -22,7 +22,8 @@
 #define CLASS_NORMAL "normal"
 #define CLASS_BULK   "bulk"
 
-#define CLASSES_MAX 250 /* known at a time; a further one is taken for normal */
+#define CLASS_WEIGHT 10
+#define CLASSES_MAX  250 /* known at a time; a further one is taken for normal */
 
 struct class
 {

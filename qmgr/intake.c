@@ -17,7 +17,7 @@
 #include "lib/loop.h"
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
-#include "qmgr/class.h"
+#include "qmgr/classify.h"
 #include "qmgr/donelist.h"
 #include "qmgr/livemap.h"
 #include "qmgr/message.h"
@@ -96,6 +96,7 @@ static void add_rcpts(struct message *msg, const unsigned char *envelope, size_t
 		if (!rcpt)
 			log_fatal("out of memory for a recipient");
 		rcpt->notify = er.notify;
+		rcpt->class = classify_rcpt(rcpt->address);
 		rcpt->lane = class_lane(rcpt->class, msg->sender);
 		if (er.orcpt.len) {
 			rcpt->orcpt = malloc(er.orcpt.len + 1);
@@ -146,6 +147,7 @@ static void take(struct segment *seg, const struct record *rec, const struct env
 	msg->ret = env->ret;
 	if (env->envid.len)
 		message_set_envid(msg, env->envid);
+	classify_message(env, envelope, rec->envelope_len);
 	add_rcpts(msg, envelope, rec->envelope_len);
 	if (!msg->left) {
 		message_release(msg);

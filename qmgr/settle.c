@@ -13,6 +13,7 @@
 #include "lib/envelope.h"
 #include "lib/log.h"
 #include "qmgr/batch.h"
+#include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/donelist.h"
 #include "qmgr/message.h"
@@ -71,6 +72,7 @@ static void log_end(const struct rcpt *rcpt, const char *result, const struct jo
 		via = &none;
 	log_event(LOG_INFO, msg->id, "delivery", LOG_STR("from", msg->sender),
 	    LOG_BYTES("to", rcpt->address, rcpt->address_len), LOG_STR("result", result),
+	    LOG_IF(rcpt->class != class_normal(), LOG_STR("class", rcpt->class->name)),
 	    LOG_IF(via->site != NULL, LOG_STR("site", via->site)),
 	    LOG_IF(via->host.len, LOG_BYTES("relay", via->host.data, via->host.len)),
 	    LOG_IF(via->address.len, LOG_BYTES("address", via->address.data, via->address.len)),

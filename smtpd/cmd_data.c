@@ -21,6 +21,7 @@
 #define ENVELOPE_FLAGS_AT 6    /* the flags are the envelope's first attribute: their value */
 #define ENVELOPE_FIXED    1024 /* at most, of everything but recipients, sender, HELO */
 #define ENVELOPE_RCPT     12   /* of one recipient beyond its address */
+#define ENVELOPE_NOTED    (HEADERS_NOTED * (HEADERS_NOTED_LEN + 6)) /* of header fields */
 #define DISCARD_MAX       (64u << 20) /* bytes read of a body that was refused, beyond its limit */
 #define NORMALISE_PIECE   4096        /* bytes whose line ends are mended at once */
 #define LF_MARK           2           /* bytes of ".LF" */
@@ -54,6 +55,17 @@ static struct verdict reply_to_error(int error)
 	}
 }
 
+/* put_noted - header fields that classes look at */
+static void put_noted(struct envelope_writer *w, const struct session *s)
+{
+	const struct parcel *p = s->tx->parcel;
+	struct msg_bytes noted[HEADERS_NOTED];
+	size_t n = headers_note((const char *)p->buf + p->body, p->end - p->body, s->conf, noted);
+
+	for (size_t i = 0; i < n; i++)
+		envelope_put_bytes(w, ENV_HEADER, noted[i].data, noted[i].len);
+}
+
 /* put_envelope - everything that is known of the message; flags first, see ENVELOPE_FLAGS_AT */
 static void put_envelope(struct envelope_writer *w, const struct session *s, uint32_t flags)
 {
@@ -71,6 +83,7 @@ static void put_envelope(struct envelope_writer *w, const struct session *s, uin
 		envelope_put_u32(w, ENV_UID, s->peer.uid);
 	if (tx->message_id[0])
 		envelope_put_bytes(w, ENV_MESSAGE_ID, tx->message_id, strlen(tx->message_id));
+	put_noted(w, s);
 	for (size_t pos = 0; pos < tx->rcpts_len;) {
 		struct msg_bytes address = tx_next_rcpt(tx, &pos);
 		envelope_put_rcpt(
@@ -210,8 +223,8 @@ static void on_parcel(struct parcel *p, enum parcel_event event, int error)
 static size_t headroom(const struct session *s)
 {
 	const struct tx *tx = s->tx;
-	return RECORD_HEADER + ENVELOPE_FIXED + HEADERS_MAX + strlen(tx->sender) + strlen(s->helo) +
-	       tx->rcpts_len + (size_t)tx->nrcpts * ENVELOPE_RCPT;
+	return RECORD_HEADER + ENVELOPE_FIXED + ENVELOPE_NOTED + HEADERS_MAX + strlen(tx->sender) +
+	       strlen(s->helo) + tx->rcpts_len + (size_t)tx->nrcpts * ENVELOPE_RCPT;
 }
 
 /* data_check - no argument */

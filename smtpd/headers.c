@@ -177,6 +177,44 @@ void headers_scan(const char *body, size_t len, struct headers_seen *seen)
 	}
 }
 
+/* is_noted - does a class want to see that field? */
+static bool is_noted(const char *line, size_t len, const struct conf *conf)
+{
+	static const char *const always[] = {"Precedence", "List-Id", "Auto-Submitted"};
+
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		if (is_field(line, len, always[i], strlen(always[i])))
+			return true;
+	for (size_t i = 0; i < conf->nclass; i++) {
+		const struct conf_list *header = &conf->class[i].header;
+		for (size_t k = 0; k < header->n; k++)
+			if (is_field(line, len, header->v[k], strcspn(header->v[k], ":")))
+				return true;
+	}
+	return false;
+}
+
+/* headers_note - line by line to the empty one */
+size_t headers_note(
+    const char *body, size_t len, const struct conf *conf, struct msg_bytes out[HEADERS_NOTED])
+{
+	const char *at = body, *end = body + len;
+	size_t n = 0;
+
+	while (at < end && *at != '\r' && n < HEADERS_NOTED) {
+		const char *lf = memchr(at, '\n', (size_t)(end - at));
+		size_t line = lf ? (size_t)(lf - at) : (size_t)(end - at), k = 0;
+		if (*at != ' ' && *at != '\t' && is_noted(at, line, conf)) {
+			while (k < line && k < HEADERS_NOTED_LEN && (unsigned char)at[k] >= ' ' &&
+			       at[k] != 0x7f)
+				k++;
+			out[n++] = (struct msg_bytes){.data = at, .len = (uint32_t)k};
+		}
+		at += line + 1;
+	}
+	return n;
+}
+
 /* headers_missing - Date, Message-ID, From */
 size_t headers_missing(char *out, size_t size, const struct headers_seen *seen, const char *sender,
     const char *hostname)

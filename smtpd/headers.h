@@ -9,9 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/msg.h"
 #include "smtpd/policy.h"
 
-#define HEADERS_MAX 2560 /* bytes that headers_received() and headers_missing() need together */
+#define HEADERS_NOTED     8    /* fields noted of a message */
+#define HEADERS_NOTED_LEN 100  /* bytes of each */
+#define HEADERS_MAX       2560 /* bytes that headers_received() and headers_missing() need */
 
 /* What a Received line says (RFC 5321 §4.4, RFC 8314 §4.3 for TLS). */
 struct headers_trace {
@@ -39,6 +42,14 @@ struct headers_seen {
 
 /* Looks through the header section at the front of a body (to its empty line, or all). */
 void headers_scan(const char *body, size_t len, struct headers_seen *seen);
+
+/*
+ * Finds the fields that a class may be chosen by: Precedence, List-Id, Auto-Submitted and those
+ * that the configuration names. out points into the body: a field's first line, up to a control
+ * character, cut at HEADERS_NOTED_LEN. Returns how many there are, at most HEADERS_NOTED.
+ */
+size_t headers_note(
+    const char *body, size_t len, const struct conf *conf, struct msg_bytes out[HEADERS_NOTED]);
 
 /*
  * Writes what a local submission lacks (RFC 6409 §8): Date, Message-ID, and From made of the

@@ -109,6 +109,7 @@ static const struct {
     {"listen \"a\" { address = \"localhost:25\" }\n", "main.conf:1: address = \"localhost:25\""},
     {"source \"s\" { address = \"1.2.3.4:5\" }\n", "main.conf:1: address = \"1.2.3.4:5\": must be"},
     {"class \"b\" { header = \"List-Id:\" }\n", "main.conf:1: header = \"List-Id:\": must be"},
+    {"class \"b\" { header = \"List Id\" }\n", "main.conf:1: header = \"List Id\": must be"},
     {"class \"b\" { sender = \"*@*\" }\n", "main.conf:1: sender = \"*@*\": must be user@dom"},
     {"site \"a.b\" {\n rate = \"20\"\n}\n", "main.conf:2: rate = \"20\": must be a rate"},
     {"site \"a.b\" {\n rate = \"0/s\"\n}\n", "main.conf:2: rate = \"0/s\": must be between"},
@@ -144,7 +145,7 @@ static const struct {
     {"route \"*\" { }\n\nroute \"x\" {\n domain = { \"a.b\", \"*\" } }\n",
 	"main.conf:4: route \"x\": \"*\" has a route already for the same senders: \"*\" "
 	"(main.conf:1)\n"},
-    {"class \"b\" { }\n", "main.conf:1: class \"b\": needs a sender or a header\n"},
+    {"class \"b\" { }\n", "main.conf:1: class \"b\": needs to say which mail it is for\n"},
     {"source \"b\" { }\n", "main.conf:1: source \"b\": needs an address\n"},
     {"\nsites = \"/no/such/file\"\n", "main.conf:2: can't read /no/such/file: No such file"},
     /* several in one run, in the order of the file */
