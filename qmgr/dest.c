@@ -145,6 +145,7 @@ void dest_join(struct dest *dest, struct pool *pool)
 void dest_unbind(struct dest *dest)
 {
 	if (dest->state == DEST_BOUND) {
+		site_left(dest);
 		leave_turns(dest);
 		DL_DELETE2(dest->pool->dests, dest, pool_prev, pool_next);
 		dest->pool = NULL;
@@ -230,6 +231,7 @@ void dest_sweep(void)
 		dest_unbind(dest);
 		event_del(&dest->timer);
 		HASH_DELETE(hh, table, dest);
+		free(dest->was);
 		free(dest);
 	}
 }

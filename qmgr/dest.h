@@ -44,6 +44,7 @@ struct dest {
 	struct dest *pool_next, *pool_prev; /* of the pool's destinations */
 	struct dest *want_next, *want_prev; /* of those that want to be refilled */
 	struct lookup *lookup;              /* ASKING */
+	char *was;   /* the site it left, if that site had learned something; else NULL */
 	bool wanted, expiring;
 	bool probe;  /* a flush came before its site was known: probe that at once if it is down */
 	bool paused; /* qmgr/pause.h */

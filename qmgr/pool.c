@@ -235,6 +235,58 @@ int site_bind_fixed(struct dest *dest)
 	return 0;
 }
 
+/* site_left - remember its name if there is something to take along */
+void site_left(struct dest *dest)
+{
+	const struct site *site = dest->pool->site;
+	if (!dest->domain_len || !keep_worth(site))
+		return;
+	free(dest->was);
+	dest->was = copy(site->name);
+}
+
+/* shares_host - whether one of these hosts is the site's too */
+static bool shares_host(const struct site *site, const char *const *mx, size_t n)
+{
+	for (size_t i = 0; i < site->nmx; i++)
+		for (size_t k = 0; k < n; k++)
+			if (!strcasecmp(site->mx[i], mx[k]))
+				return true;
+	return false;
+}
+
+/* take_over - the state of the site that this one follows */
+static bool take_over(struct site *site, const char *name, const char *const *mx, size_t n)
+{
+	const struct site *from = site_find(name);
+	if (from == site || (from && (!keep_worth(from) || !shares_host(from, mx, n))))
+		return false;
+	if (!from)
+		return keep_restore(site, name);
+	keep_copy(site, from);
+	return true;
+}
+
+/* site_mx - the site of these hosts; of a new one also what is known of it by other names */
+static struct site *site_mx(
+    struct dest *dest, const char *name, const char *const *mx, size_t n, const char *domain)
+{
+	bool fresh = !site_find(name);
+	struct site *site = site_get(name, mx, n, domain);
+	bool known = !fresh || keep_worth(site);
+	if (!known && dest->was && site_find(dest->was))
+		known = take_over(site, dest->was, mx, n);
+	for (size_t i = 0; !known && i < n; i++)
+		known = take_over(site, mx[i], mx, n);
+	if (fresh && known) {
+		set_limits(site);
+		keep_changed(site);
+	}
+	free(dest->was);
+	dest->was = NULL;
+	return site;
+}
+
 /* site_bind_mx - the site that DNS has named, or that the configuration makes of its best host */
 void site_bind_mx(struct dest *dest, struct msg_bytes site_name, struct msg_bytes hosts)
 {
@@ -256,7 +308,7 @@ void site_bind_mx(struct dest *dest, struct msg_bytes site_name, struct msg_byte
 		snprintf(name, sizeof(name), "%.*s",
 		    (int)(site_name.len > 255 ? 255 : site_name.len), site_name.data);
 	snprintf(domain, sizeof(domain), "%.*s", (int)dest->domain_len, dest->name);
-	struct site *site = site_get(name, mx, n, domain);
+	struct site *site = site_mx(dest, name, mx, n, domain);
 	dest_join(dest, pool_get(site, TRANSPORT_SMTP, true, dest->route));
 }
 

@@ -110,8 +110,14 @@ struct pool {
 
 /* Binds a destination whose route isn't mx (fixed hop, local, notice). 0, or -ENOTSUP. */
 int site_bind_fixed(struct dest *dest);
-/* Binds a destination to the site that dnscache has named. */
+/*
+ * Binds a destination to the site that dnscache has named. A site that is new here takes over the
+ * state of the one that the destination left, or of one called by another of its hosts, if the two
+ * have a host in common: a new best MX host is no fresh start.
+ */
 void site_bind_mx(struct dest *dest, struct msg_bytes site, struct msg_bytes hosts);
+/* The destination leaves its site: what it knows of that goes along (see site_bind_mx()). */
+void site_left(struct dest *dest);
 /* Nobody could tell where its mail goes: a site of its own, which is down. */
 void site_bind_trouble(struct dest *dest, const char *text);
 

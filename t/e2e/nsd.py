@@ -17,7 +17,7 @@ class Nsd(Proc):
     def __init__(self, house, zones, port=None):
         port = port or free_port()
         base = house.path(f"nsd{port}")
-        os.makedirs(base)
+        os.makedirs(base, exist_ok=True)
         text = f"""server:
     ip-address: 127.0.0.1@{port}
     username: ""

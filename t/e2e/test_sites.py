@@ -270,3 +270,27 @@ def test_idle_connections_close(house):
     assert 0.5 < time.monotonic() - began < 5
     assert any(c == "QUIT" for _, c in hop.commands)
     b.stop()
+
+
+def test_a_new_best_host_is_no_fresh_start(house):
+    """A changed MX set that shares a host with the old one keeps the state: it stays down."""
+    hosts = "mx0 1 IN A 127.0.0.1\nmx1 1 IN A 127.0.0.1"
+    nsd = house.nsd({"other.test": "@ 1 IN MX 10 mx1\n" + hosts})
+    port = free_port()
+    config = {"resolver": nsd, "route": "mx", "text": f"deliver {{ port = {port}  ipv6 = false }}", "retry": 'first = "1h"'}
+    b = house.baton(**config)
+    b.smtp().send("a@client.example.test", "b@other.test", message("down"))
+    wait_for(lambda: sites(b).get("mx1.other.test", {}).get("state") == "down", 15)
+    probe = sites(b)["mx1.other.test"]["probe"]
+    nsd.close()
+    house.nsd({"other.test": "@ 1 IN MX 5 mx0\n@ 1 IN MX 10 mx1\n" + hosts}, port=nsd.port)
+
+    def moved():
+        """the destination to move to its new site"""
+        b.hup()
+        time.sleep(0.3)
+        return sites(b).get("mx0.other.test")
+    row = wait_for(moved, 40, every=0.5)
+    assert row["state"] == "down" and abs(row["probe"] - probe) <= 1, (row, probe)
+    b.ctl("delete", "--all")
+    b.stop()
