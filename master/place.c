@@ -175,8 +175,8 @@ void place_ready(struct place *p)
 /* place_drain - finish, then go */
 void place_drain(struct place *p, unsigned idle_ms, unsigned grace_ms)
 {
-	if (p->state == PLACE_STARTING) {
-		place_end(p);
+	if (p->state == PLACE_STARTING || (place_serves(p) && !p->chan)) {
+		place_end(p); /* the latter has ended and is to be reaped */
 	} else if (place_serves(p)) {
 		CHAN_SEND(p->chan, drain, .idle_ms = idle_ms, .grace_ms = grace_ms);
 		/* past its grace plus a little it isn't finishing, it is stuck */

@@ -37,10 +37,14 @@ uint32_t site_limit(const struct site *site)
 	return site->ours || site->throttle.limit > max ? max : site->throttle.limit;
 }
 
-/* reserved - connections that only urgent mail may open */
-static uint32_t reserved(uint32_t limit)
+/* reserved - what only urgent mail may open; nothing while one above the ceiling is tried */
+static uint32_t reserved(const struct site *site)
 {
+	const struct throttle *t = &site->throttle;
+	uint32_t limit = site_limit(site);
 	if (limit < SITE_RESERVE_FROM || !class_configured(class_urgent()))
+		return 0;
+	if (t->ceiling && t->limit > t->ceiling)
 		return 0;
 	return limit / 10 ? limit / 10 : 1;
 }
@@ -49,7 +53,7 @@ static uint32_t reserved(uint32_t limit)
 bool site_may_open(const struct site *site, bool urgent)
 {
 	uint32_t standing = site->nconns - site->opening, limit = site_limit(site);
-	if (site->state != SITE_UP || site->nconns >= limit - (urgent ? 0 : reserved(limit)))
+	if (site->state != SITE_UP || site->nconns >= limit - (urgent ? 0 : reserved(site)))
 		return false;
 	if (site->full_until && site->full_until > now_ms())
 		return false;
@@ -71,8 +75,9 @@ void site_accepted(struct site *site)
 	struct throttle *t = &site->throttle;
 	if (site->ours)
 		return;
-	if (!throttle_accepted(
-		t, site->nconns, site->nconns - site->opening, site->limits.connections, now_ms()))
+	/* what is kept for urgent mail counts as used: else the limit would never be reached */
+	if (!throttle_accepted(t, site->nconns + reserved(site), site->nconns - site->opening,
+		site->limits.connections, now_ms()))
 		return;
 	keep_changed(site);
 	log_debug("site %s: limit %u, ceiling %u", site->name, t->limit, t->ceiling);
@@ -151,6 +156,7 @@ bool site_rate_ready(struct site *site)
 	int64_t us = rate_wait_us(&site->rate, &site->limits.rate, clock_us());
 	if (!us)
 		return true;
+	site->rate.waits = true;
 	if (!site->rate_timer)
 		site->rate_timer = evtimer_new(loop_base(), on_rate, site);
 	if (!site->rate_timer)

@@ -142,7 +142,7 @@ def evenness(times, rate):
 
 def test_rates(house):
     """5, 50 and 500 a second at the same time, each even; nothing saved up while idle."""
-    seconds = 60 if SOAK else 6
+    seconds = 66 if SOAK else 8
     rates, text, hops, times = (5, 50, 500), "", {}, {}
     for rate in rates:
         times[rate] = []
@@ -153,11 +153,12 @@ def test_rates(house):
     loads = [house.load(b.port, ok=rate * seconds, size=600, sessions=4, prefix=f"r{rate}-", to=f"x@r{rate}.test") for rate in rates]
     for load in loads:
         load.wait()
+    since = time.monotonic()  # from here on there is always mail waiting
     for rate in rates:
         wait_for(lambda: len(times[rate]) >= rate * seconds, seconds * 3)
-        got, most = evenness(times[rate], rate)
+        got, most = evenness([t for t in times[rate] if t > since], rate)
         print(f"{rate}/s: {got:.3f}/s, at most {most} in 0.1 s")
-        assert abs(got / rate - 1) < (0.02 if SOAK else 0.05), (rate, got)
+        assert abs(got / rate - 1) < (0.02 if SOAK else 0.1), (rate, got)
         assert most <= rate / 10 * 2 + 2, (rate, most)
     # idle for a while, then five at once: they come one every 200 ms
     time.sleep(1.5)

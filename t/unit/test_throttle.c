@@ -168,6 +168,14 @@ static void test_replies(void **state)
 	}
 }
 
+/* held - as rate_wait_us(), by somebody who has mail */
+static int64_t held(struct rate *r, const struct conf_rate *limit, int64_t us)
+{
+	int64_t wait = rate_wait_us(r, limit, us);
+	r->waits = r->waits || wait;
+	return wait;
+}
+
 /* Exact over time though the caller always comes late; nothing is saved up. */
 static void test_rate(void **state)
 {
@@ -179,28 +187,41 @@ static void test_rate(void **state)
 	int64_t us = 5000000, wait;
 	unsigned n = 0;
 	while (us < 65000000) { /* a minute */
-		while (!rate_wait_us(&r, &third, us)) {
+		while (!held(&r, &third, us)) {
 			rate_take(&r, &third, us);
 			n++;
 		}
-		us += rate_wait_us(&r, &third, us) + 900;
+		us += held(&r, &third, us) + 900;
 	}
 	assert_in_range(n, 179, 181);
 	r = (struct rate){0};
 	n = 0;
 	for (us = 5000000; us < 65000000; us += wait + 3500) { /* late by more than an interval */
-		while (!(wait = rate_wait_us(&r, &fast, us))) {
+		while (!(wait = held(&r, &fast, us))) {
 			rate_take(&r, &fast, us);
 			n++;
 		}
 	}
 	assert_in_range(n, 29900, 30001);
+	int64_t stall = us + 500000; /* made up, but not at once */
+	held(&r, &fast, us);
+	for (n = 0, us = stall; us < stall + 100000; us += 1000) {
+		for (; !held(&r, &fast, us); n++)
+			rate_take(&r, &fast, us);
+	}
+	assert_in_range(n, 99, 101);
+	for (; us < stall + 1500000; us += 1000) {
+		for (; !held(&r, &fast, us); n++)
+			rate_take(&r, &fast, us);
+	}
+	assert_in_range(n, 990, 1005); /* two seconds' worth since the stall began */
+	r.waits = false;
 	us += 10000000; /* idle for ten seconds: one goes, the next one when its time has come */
 	rate_take(&r, &fast, us);
-	assert_int_equal(rate_wait_us(&r, &fast, us), 2000);
+	assert_int_equal(held(&r, &fast, us), 2000);
 	rate_back(&r, &fast);
-	assert_int_equal(rate_wait_us(&r, &fast, us), 0);
-	assert_int_equal(rate_wait_us(&r, &none, us), 0);
+	assert_int_equal(held(&r, &fast, us), 0);
+	assert_int_equal(held(&r, &none, us), 0);
 }
 
 int main(void)
