@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/tool.h"
@@ -21,43 +22,51 @@ struct question {
 	bool json;
 };
 
-/* print_text - TXT records may hold anything; a terminal must not obey it */
-static void print_text(const char *data, size_t len)
+/* print_text - as zone files escape it: TXT may hold anything, and a terminal must not obey it */
+static void print_text(FILE *to, const char *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)data[i];
 		if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
-			printf("\\%03u", c);
+			fprintf(to, "\\%03u", c);
 		else
-			putchar(c);
+			putc(c, to);
 	}
 }
 
-/* print_hex - records without a text form of their own */
-static void print_hex(const struct dns_record *rec)
-{
-	for (size_t i = 0; i < rec->len; i++)
-		printf("%02x", (unsigned char)rec->data[i]);
-}
-
-/* print_record - as a zone file has it, without owner and type */
-static void print_record(uint16_t type, const struct dns_record *rec)
+/* print_record - as a zone file has it, without owner and type; TLSA in hexadecimal */
+static void print_record(FILE *to, uint16_t type, const struct dns_record *rec)
 {
 	char text[DNS_LITERAL_SIZE];
 	switch (type) {
 	case DNS_A:
 	case DNS_AAAA:
-		fputs(dns_addr_text(&rec->addr, text), stdout);
+		fputs(dns_addr_text(&rec->addr, text), to);
 		break;
 	case DNS_MX:
-		printf("%u %.*s", rec->preference, (int)rec->len, rec->data);
+		fprintf(to, "%u %.*s", rec->preference, (int)rec->len, rec->data);
 		break;
 	case DNS_TLSA:
-		print_hex(rec);
+		for (size_t i = 0; i < rec->len; i++)
+			fprintf(to, "%02x", (unsigned char)rec->data[i]);
 		break;
 	default:
-		print_text(rec->data, rec->len);
+		print_text(to, rec->data, rec->len);
 	}
+}
+
+/* print_json_record - the same as a string */
+static void print_json_record(uint16_t type, const struct dns_record *rec)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	if (!f)
+		return;
+	print_record(f, type, rec);
+	fclose(f);
+	json_write(stdout, text, len);
+	free(text);
 }
 
 /* print_records - all of an answer; false when it can't be read */
@@ -68,12 +77,14 @@ static bool print_records(const struct question *q, struct msg_bytes records, ui
 	bool first = true;
 	wire_in_init(&in, records.data, records.len);
 	while (dns_record_next(&in, q->type, &rec)) {
-		if (q->json)
-			fputs(first ? "\"" : ",\"", stdout);
-		else
+		if (q->json) {
+			fputs(first ? "" : ",", stdout);
+			print_json_record(q->type, &rec);
+		} else {
 			printf("%s. %" PRIu32 " IN %s ", q->name, ttl_s, dns_type_name(q->type));
-		print_record(q->type, &rec);
-		putchar(q->json ? '"' : '\n');
+			print_record(stdout, q->type, &rec);
+			putchar('\n');
+		}
 		first = false;
 	}
 	return wire_in_end(&in) == 0;
@@ -204,11 +215,11 @@ static int ask(const struct conf *conf, enum msg_type type, const void *msg, voi
 	return r;
 }
 
-/* question - NAME TYPE */
+/* question - NAME TYPE; the name of an address is asked for by the address */
 static int question(const struct conf *conf, const char *name, const char *type, bool json)
 {
 	struct question q = {.type = dns_type_parse(type), .name = name, .json = json};
-	char reverse[DNS_NAME_SIZE];
+	char reverse[DNS_NAME_SIZE], clean[DNS_NAME_SIZE];
 	struct dns_addr addr;
 	if (!q.type) {
 		fprintf(
@@ -218,6 +229,8 @@ static int question(const struct conf *conf, const char *name, const char *type,
 	if (q.type == DNS_PTR && dns_addr_parse(name, strlen(name), &addr) == 0) {
 		dns_addr_reverse(&addr, reverse);
 		q.name = reverse;
+	} else if (dns_name_clean(name, strlen(name), clean) == 0) {
+		q.name = clean;
 	}
 	const struct msg_dns_explain msg = {.request = 1, .type = q.type, .name = msg_str(q.name)};
 	return ask(conf, MSG_dns_explain, &msg, &q);

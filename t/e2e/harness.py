@@ -104,6 +104,14 @@ class House:
         from nsd import Nsd
         return self.keep(Nsd(self, zones, **more))
 
+    def unbound(self, *served, **more):
+        from unbound import Unbound
+        return self.keep(Unbound(self, *served, **more))
+
+    def liar(self, *say, **more):
+        from liar import Liar
+        return self.keep(Liar(*say, **more))
+
     def close(self):
         for thing in reversed(self.started):
             thing.close()
@@ -155,7 +163,7 @@ class Baton:
         os.makedirs(self.mail, exist_ok=True)
         self.write(**config)
 
-    def settings(self, route=None, text="", site="", retry='first = "1s"  max = "4s"', resolver=None,
+    def settings(self, route=None, text="", site="", retry='first = "1s"  max = "4s"', resolver=None, resolver_more='hosts = ""',
                  workers=2, listen="", relay_from='"127.0.0.0/8"', local='"localhost", "%s"' % HOST, **more):
         """The file's text. route: a next hop (an object with a port, or a string)."""
         values = {
@@ -182,8 +190,9 @@ class Baton:
         if retry:
             lines.append(f"retry {{ {retry} }}")
         # never ask the machine's own resolvers
-        server = f"127.0.0.1:{resolver.port}" if resolver else "127.0.0.1:9"
-        lines.append(f'resolver {{ servers = {{ "{server}" }} }}')
+        asked = resolver if isinstance(resolver, list) else [resolver] if resolver else []
+        servers = ", ".join(f'"127.0.0.1:{r.port}"' for r in asked) or '"127.0.0.1:9"'
+        lines.append(f"resolver {{ servers = {{ {servers} }}  {resolver_more} }}")
         return "\n".join(lines) + "\n" + text + "\n"
 
     def write(self, raw=None, aliases="", **config):

@@ -12,9 +12,9 @@ ns IN A 127.0.0.1
 
 
 class Nsd(Proc):
-    """zones: name -> records in zone file form, relative to the zone."""
+    """zones: name -> records in zone file form, relative to the zone; whole: name -> a whole zone file."""
 
-    def __init__(self, house, zones, port=None):
+    def __init__(self, house, zones, port=None, whole=None):
         port = port or free_port()
         base = house.path(f"nsd{port}")
         os.makedirs(base, exist_ok=True)
@@ -34,9 +34,10 @@ class Nsd(Proc):
 remote-control:
     control-enable: no
 """
-        for zone, records in zones.items():
+        files = {zone: HEAD.format(zone=zone) + records for zone, records in zones.items()}
+        for zone, content in {**files, **(whole or {})}.items():
             with open(f"{base}/{zone}.zone", "w") as f:
-                f.write(HEAD.format(zone=zone) + records + "\n")
+                f.write(content + "\n")
             text += f'zone:\n    name: "{zone}"\n    zonefile: "{zone}.zone"\n'
         with open(f"{base}/nsd.conf", "w") as f:
             f.write(text)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -130,6 +131,54 @@ static void test_bound(void **state)
 	cache_free(c);
 }
 
+/* resident - octets that this process holds in memory */
+static long resident(void)
+{
+	long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*d %ld", &pages), 1);
+	fclose(f);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Random names of changing lengths with answers of changing sizes: the process grows by the bound.
+ * With BATON_SOAK ten million of them. */
+static void test_random_names(void **state)
+{
+	enum { BOUND = 16 << 20 };
+	static const uint8_t records[600];
+	unsigned long names = getenv("BATON_SOAK") != NULL ? 10000000 : 300000;
+	struct cache *c = cache_new(BOUND);
+	struct cache_stats stats;
+	long before = resident(), grown;
+	char name[DNS_NAME_SIZE];
+	uint64_t x = 88172645463325252u;
+
+	(void)state;
+	for (unsigned long i = 0; i < names; i++) {
+		struct cache_fact fact = {.verdict = DNS_OK, .ttl_s = 60, .records = records};
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		fact.len = x % sizeof(records);
+		snprintf(name, sizeof(name), "%llx%0*lu.example", (unsigned long long)x,
+		    (int)(x >> 32) % 60, i);
+		assert_int_equal(cache_put(c, DNS_A, name, &fact, 0), 0);
+	}
+	cache_stats(c, &stats);
+	grown = resident() - before;
+	printf("%lu names: %zu entries, %zu of %d octets, the process grew by %ld\n", names,
+	    stats.entries, stats.bytes, BOUND, grown);
+	assert_true(stats.bytes <= BOUND && stats.bytes > BOUND - 4096);
+#ifndef BATON_SANITIZE
+	assert_true(grown < BOUND + BOUND / 8);
+#endif
+	cache_free(c);
+}
+
 static void test_too_large(void **state)
 {
 	static const uint8_t records[DNS_RECORDS_BYTES + 1];
@@ -153,6 +202,7 @@ int main(void)
 	    cmocka_unit_test(test_clamp),
 	    cmocka_unit_test(test_prolong),
 	    cmocka_unit_test(test_bound),
+	    cmocka_unit_test(test_random_names),
 	    cmocka_unit_test(test_too_large),
 	};
 
