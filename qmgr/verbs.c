@@ -266,14 +266,16 @@ static void bounce(struct rcpt *rcpt)
 	settle_returned(rcpt);
 }
 
-/* loaded - the row's recipient, brought into memory if needed */
-static struct rcpt *loaded(const struct row *row)
+/* loaded - the row's recipient, brought into memory if needed; what ends goes nowhere any more */
+static struct rcpt *loaded(const struct row *row, bool ends)
 {
 	struct rcpt *rcpt = in_memory(row);
 	if (rcpt)
 		return rcpt;
 	rcpt = row_load(row);
-	if (rcpt)
+	if (rcpt && ends && rcpt->row_dest)
+		dest_assign(rcpt, rcpt->row_dest);
+	else if (rcpt)
 		route_assign(rcpt);
 	return rcpt;
 }
@@ -281,7 +283,7 @@ static struct rcpt *loaded(const struct row *row)
 /* verbs_apply - bring it into memory, then do it; whether it takes effect at once */
 bool verbs_apply(enum query_verb verb, const struct row *row)
 {
-	struct rcpt *rcpt = loaded(row);
+	struct rcpt *rcpt = loaded(row, verb == QUERY_DELETE);
 	if (!rcpt)
 		return true;
 	bool at_once = rcpt->state != RCPT_FLYING && rcpt->state != RCPT_CLAIMED;
