@@ -28,7 +28,7 @@ enum envelope_attr {
 	ENV_MESSAGE_ID = 9,
 	ENV_CLASS = 10,
 	ENV_ENVID = 11,  /* RFC 3461, decoded */
-	ENV_RET = 12,    /* u8: 1 FULL, 2 HDRS */
+	ENV_RET = 12,    /* u8, enum envelope_ret */
 	ENV_HEADER = 13, /* a header field that classes look at: its first line */
 	ENV_RCPT = 20,   /* a recipient: list of the attributes below */
 };
@@ -36,7 +36,7 @@ enum envelope_attr {
 enum envelope_rcpt_attr {
 	RCPT_ADDRESS = 1, /* forward-path without <> and source route */
 	RCPT_SENDER = 2,  /* its own reverse-path (owner-) */
-	RCPT_NOTIFY = 3,  /* u8: 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
+	RCPT_NOTIFY = 3,  /* u8, enum envelope_notify */
 	RCPT_ORCPT = 4,   /* type;xtext, as the parameter has it */
 	RCPT_PARENT = 5,  /* u32: number of the recipient it was expanded from */
 };
@@ -48,6 +48,21 @@ enum envelope_flag {
 	ENVF_NOTICE = 8,    /* one of our own notices: never bounced */
 	ENVF_DOUBLE = 16,   /* a notice about an undeliverable notice: never reported on */
 };
+
+/* RFC 3461 §4.1: what is reported of a recipient; 0: not said, which stands for NOTIFY_DEFAULT */
+enum envelope_notify {
+	NOTIFY_NEVER = 1,
+	NOTIFY_SUCCESS = 2,
+	NOTIFY_FAILURE = 4,
+	NOTIFY_DELAY = 8,
+	NOTIFY_DEFAULT = NOTIFY_FAILURE | NOTIFY_DELAY,
+};
+
+/* RFC 3461 §4.3: what a report of a failure returns of the message; 0: not said */
+enum envelope_ret { RET_FULL = 1, RET_HDRS = 2 };
+
+/* The ENVID that marks a notice as ENVF_DOUBLE on its way from deliver to smtpd. */
+#define ENVELOPE_DOUBLE_ID "double-bounce"
 
 struct envelope {
 	struct msg_bytes sender;

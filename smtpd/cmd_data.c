@@ -20,7 +20,7 @@
 
 #define ENVELOPE_FLAGS_AT 6    /* the flags are the envelope's first attribute: their value */
 #define ENVELOPE_FIXED    1024 /* at most, of everything but recipients, sender, HELO */
-#define ENVELOPE_RCPT     12   /* of one recipient beyond its address */
+#define ENVELOPE_RCPT     25   /* of one recipient beyond its address and ORCPT */
 #define ENVELOPE_NOTED    (HEADERS_NOTED * (HEADERS_NOTED_LEN + 6)) /* of header fields */
 #define DISCARD_MAX       (64u << 20) /* bytes read of a body that was refused, beyond its limit */
 #define NORMALISE_PIECE   4096        /* bytes whose line ends are mended at once */
@@ -84,10 +84,13 @@ static void put_envelope(struct envelope_writer *w, const struct session *s, uin
 	if (tx->message_id[0])
 		envelope_put_bytes(w, ENV_MESSAGE_ID, tx->message_id, strlen(tx->message_id));
 	put_noted(w, s);
+	if (tx->ret)
+		envelope_put_u8(w, ENV_RET, tx->ret);
+	if (tx->envid[0])
+		envelope_put_bytes(w, ENV_ENVID, tx->envid, strlen(tx->envid));
 	for (size_t pos = 0; pos < tx->rcpts_len;) {
-		struct msg_bytes address = tx_next_rcpt(tx, &pos);
-		envelope_put_rcpt(
-		    w, &(struct envelope_rcpt){.address = address, .parent = UINT32_MAX});
+		struct envelope_rcpt rcpt = tx_next_rcpt(tx, &pos);
+		envelope_put_rcpt(w, &rcpt);
 	}
 }
 
@@ -136,7 +139,7 @@ static void put_front(struct session *s)
 	struct headers_trace trace = {
 	    .peer = &s->peer, .helo = s->helo, .hostname = s->conf->hostname, .esmtp = s->esmtp};
 	if (tx->nrcpts == 1) {
-		struct msg_bytes rcpt = tx_next_rcpt(tx, &pos);
+		struct msg_bytes rcpt = tx_next_rcpt(tx, &pos).address;
 		trace.rcpt = rcpt.data;
 		trace.rcpt_len = rcpt.len;
 	}
@@ -166,7 +169,7 @@ static void log_accept(const struct session *s, const struct parcel *p)
 	if (!log_wants(LOG_INFO))
 		return;
 	for (size_t pos = 0; pos < tx->rcpts_len;) {
-		struct msg_bytes a = tx_next_rcpt(tx, &pos);
+		struct msg_bytes a = tx_next_rcpt(tx, &pos).address;
 		if (n + a.len + 1 > sizeof(to))
 			break;
 		if (n)

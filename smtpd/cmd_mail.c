@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* MAIL: the sender and what is announced of the message (RFC 5321 §4.1.1.2, 1870, 6152). */
+/* MAIL: the sender and what is announced of the message (RFC 5321 §4.1.1.2, 1870, 6152, 3461). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "lib/str.h"
 #include "smtpd/address.h"
 #include "smtpd/commands.h"
+#include "smtpd/dsn.h"
 #include "smtpd/intake.h"
 #include "smtpd/segments.h"
 
@@ -45,6 +46,9 @@ static struct verdict take_param(struct session *s, const struct addr_param *p)
 		return take_size(s, p);
 	if (s->esmtp && str_is_ci(p->key, p->key_len, "BODY"))
 		return take_body(s, p);
+	struct verdict v;
+	if (dsn_mail_param(s, p, &v))
+		return v;
 	return verdict_reply(555, "5.5.4", "This MAIL parameter is not supported");
 }
 
@@ -61,6 +65,7 @@ struct verdict mail_check(struct session *s, struct args args)
 		return v;
 	s->cmd.size = 0;
 	s->cmd.flags = 0;
+	dsn_reset(s);
 	bool bracketed = pos[-1] == '>';
 	while (!v.code && (more = addr_param_next(&pos, end, &param)) == 1)
 		v = take_param(s, &param);
@@ -85,6 +90,11 @@ struct verdict mail_run(struct session *s)
 	memcpy(s->tx->sender, s->cmd.address, strlen(s->cmd.address) + 1);
 	s->tx->declared = s->cmd.size;
 	s->tx->flags = s->cmd.flags | (s->peer.kind == PEER_NOTICE ? ENVF_NOTICE : 0);
+	s->tx->ret = s->cmd.dsn.ret;
+	if (s->peer.kind == PEER_NOTICE && !strcmp(s->cmd.dsn.envid, ENVELOPE_DOUBLE_ID))
+		s->tx->flags |= ENVF_DOUBLE;
+	else
+		memcpy(s->tx->envid, s->cmd.dsn.envid, sizeof(s->tx->envid));
 	session_enter(s, SMTP_MAIL);
 	intake_active(&s->epoch);
 	return verdict_reply(250, "2.1.0", "Ok");

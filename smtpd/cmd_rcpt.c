@@ -10,47 +10,74 @@
 #include "lib/addr_param.h"
 #include "smtpd/address.h"
 #include "smtpd/commands.h"
+#include "smtpd/dsn.h"
 
 #define RCPTS_FIRST 512 /* bytes of the list that most transactions never exceed */
 
-/* tx_next_rcpt - two bytes of length, the address */
-struct msg_bytes tx_next_rcpt(const struct tx *tx, size_t *pos)
+#define RCPT_HEAD   5   /* bytes of an entry before its address */
+
+/* put_length - in two bytes */
+static void put_length(char *to, size_t len)
 {
-	const unsigned char *at = (const unsigned char *)tx->rcpts + *pos;
-	struct msg_bytes address = {tx->rcpts + *pos + 2, (uint32_t)at[0] << 8 | at[1]};
-	*pos += 2 + address.len;
-	return address;
+	to[0] = (char)(len >> 8);
+	to[1] = (char)len;
 }
 
-/* has_rcpt - the same address is delivered to once */
-static bool has_rcpt(const struct tx *tx, const char *address, size_t len)
+/* get_length - and back */
+static uint32_t get_length(const char *at)
+{
+	return (uint32_t)(unsigned char)at[0] << 8 | (unsigned char)at[1];
+}
+
+/* tx_next_rcpt - the entry at *pos */
+struct envelope_rcpt tx_next_rcpt(const struct tx *tx, size_t *pos)
+{
+	const char *at = tx->rcpts + *pos;
+	struct envelope_rcpt rcpt = {.notify = (uint8_t)at[0], .parent = UINT32_MAX};
+	rcpt.address = (struct msg_bytes){at + RCPT_HEAD, get_length(at + 1)};
+	rcpt.orcpt = (struct msg_bytes){at + RCPT_HEAD + rcpt.address.len, get_length(at + 3)};
+	*pos += RCPT_HEAD + rcpt.address.len + rcpt.orcpt.len;
+	return rcpt;
+}
+
+/* merge_rcpt - an address that is there already is delivered to once, with the first ORCPT */
+static bool merge_rcpt(struct tx *tx, const char *address, size_t len, uint8_t notify)
 {
 	for (size_t pos = 0; pos < tx->rcpts_len;) {
-		struct msg_bytes a = tx_next_rcpt(tx, &pos);
-		if (a.len == len && memcmp(a.data, address, len) == 0)
+		char *at = tx->rcpts + pos;
+		struct envelope_rcpt r = tx_next_rcpt(tx, &pos);
+		if (r.address.len == len && memcmp(r.address.data, address, len) == 0) {
+			*at = (char)dsn_merge(r.notify, notify);
 			return true;
+		}
 	}
 	return false;
 }
 
 /* add_rcpt - at the end of the list; 0 or -ENOMEM */
-static int add_rcpt(struct tx *tx, const char *address)
+static int add_rcpt(struct tx *tx, const char *address, const char *orcpt, uint8_t notify)
 {
-	size_t len = strlen(address), need = tx->rcpts_len + 2 + len;
+	size_t len = strlen(address), olen = strlen(orcpt);
+	size_t need = tx->rcpts_len + RCPT_HEAD + len + olen;
 
-	if (has_rcpt(tx, address, len))
+	if (merge_rcpt(tx, address, len, notify))
 		return 0;
 	if (need > tx->rcpts_size) {
 		size_t size = tx->rcpts_size ? tx->rcpts_size * 2 : RCPTS_FIRST;
+		if (size < need)
+			size = need;
 		char *rcpts = realloc(tx->rcpts, size);
 		if (!rcpts)
 			return -ENOMEM;
 		tx->rcpts = rcpts;
 		tx->rcpts_size = size;
 	}
-	tx->rcpts[tx->rcpts_len] = (char)(len >> 8);
-	tx->rcpts[tx->rcpts_len + 1] = (char)len;
-	memcpy(tx->rcpts + tx->rcpts_len + 2, address, len);
+	char *at = tx->rcpts + tx->rcpts_len;
+	at[0] = (char)notify;
+	put_length(at + 1, len);
+	put_length(at + 3, olen);
+	memcpy(at + RCPT_HEAD, address, len);
+	memcpy(at + RCPT_HEAD + len, orcpt, olen);
 	tx->rcpts_len = need;
 	tx->nrcpts++;
 	return 0;
@@ -59,7 +86,7 @@ static int add_rcpt(struct tx *tx, const char *address)
 /* take - the recipient is good */
 static struct verdict take(struct session *s)
 {
-	if (add_rcpt(s->tx, s->cmd.address) < 0)
+	if (add_rcpt(s->tx, s->cmd.address, s->cmd.dsn.orcpt, s->cmd.dsn.notify) < 0)
 		return verdict_reply(452, "4.3.1", "Out of memory, try again later");
 	if (s->state == SMTP_MAIL)
 		session_enter(s, SMTP_RCPT);
@@ -88,23 +115,23 @@ static void on_answer(struct recipient_ask *ask, enum keeper_verdict verdict)
 	session_resume(s, judge(s, verdict)); /* may free the session */
 }
 
-/* rcpt_check - TO:<path>; no parameter is offered yet */
+/* rcpt_check - TO:<path> and parameters */
 struct verdict rcpt_check(struct session *s, struct args args)
 {
 	const char *pos;
 	struct addr_param param;
 	struct verdict v = address_check(s, args, "TO:", ADDR_LOCAL | ADDR_LOOSE, &pos);
+	int more = 0;
 
 	if (v.code)
 		return v;
-	switch (addr_param_next(&pos, args.text + args.len, &param)) {
-	case 0:
-		return (struct verdict){0};
-	case 1:
-		return verdict_reply(555, "5.5.4", "This RCPT parameter is not supported");
-	default:
+	dsn_reset(s);
+	while (!v.code && (more = addr_param_next(&pos, args.text + args.len, &param)) == 1)
+		if (!dsn_rcpt_param(s, &param, &v))
+			v = verdict_reply(555, "5.5.4", "This RCPT parameter is not supported");
+	if (more < 0)
 		return verdict_reply(501, "5.5.4", "Syntax: RCPT TO:<address>");
-	}
+	return v;
 }
 
 /* rcpt_run - limits, policy, keeper */

@@ -157,7 +157,7 @@ static struct verdict ehlo_run(struct session *s)
 	const char *tls = starttls_offered(&s->peer) ? "250-STARTTLS\r\n" : "";
 	if (evbuffer_add_printf(s->out,
 		"250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-		"%s250 ENHANCEDSTATUSCODES\r\n",
+		"250-DSN\r\n%s250 ENHANCEDSTATUSCODES\r\n",
 		s->conf->hostname, (unsigned long long)s->conf->message_size, tls) < 0)
 		return (struct verdict){ACT_CLOSE, 421, "4.3.0", "Out of memory"};
 	return verdict_act(ACT_SAID);

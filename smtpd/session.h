@@ -20,6 +20,7 @@
 #include "lib/conf.h"
 #include "lib/dot.h"
 #include "lib/dot_form.h"
+#include "lib/envelope.h"
 #include "lib/line.h"
 #include "lib/msg.h"
 #include "smtpd/parcel.h"
@@ -28,6 +29,8 @@
 #include "smtpd/verdict.h"
 
 #define SESSION_HELO_MAX  255          /* octets of a domain, RFC 5321 §4.5.3.1.2 */
+#define DSN_ENVID_MAX     100          /* characters of ENVID's value, RFC 3461 §4.4 */
+#define DSN_ORCPT_MAX     500          /* of ORCPT's, RFC 3461 §4.2 */
 #define SESSION_BODY_TURN (128u << 10) /* body bytes one session handles in a turn */
 
 enum smtp_state {
@@ -48,9 +51,11 @@ struct tx {
 	char sender[ADDR_SIZE]; /* without <>; "" is the null sender */
 	uint32_t flags;         /* enum envelope_flag */
 	uint64_t declared;      /* SIZE, 0: not said */
+	uint8_t ret;            /* enum envelope_ret, 0: not said */
+	char envid[DSN_ENVID_MAX + 1];
 	unsigned nrcpts;
 	size_t rcpts_len, rcpts_size;
-	char *rcpts; /* each: length in two bytes, the address */
+	char *rcpts; /* each: NOTIFY, two lengths of two bytes, the address, ORCPT */
 	struct parcel *parcel;
 	struct dot dot;          /* over what the client sends */
 	bool lf_only, lf_start;  /* such a listener: no CR came yet; the next byte begins a line */
@@ -87,6 +92,11 @@ struct session {
 		const char *domain;    /* in address; NULL: none */
 		uint64_t size;
 		uint32_t flags;
+		struct { /* smtpd/dsn.h */
+			uint8_t given, ret, notify;
+			char envid[DSN_ENVID_MAX + 1];
+			char orcpt[DSN_ORCPT_MAX + 1];
+		} dsn;
 	} cmd;
 	const char *verb;           /* that is being answered, for the log */
 	char text[ADDR_SIZE + 128]; /* for a verdict's text */
@@ -139,7 +149,7 @@ void session_enter(struct session *s, enum smtp_state next);
 void session_resume(struct session *s, struct verdict verdict);
 
 /* Walks the recipients of a transaction: *pos starts at 0, and is rcpts_len behind the last. */
-struct msg_bytes tx_next_rcpt(const struct tx *tx, size_t *pos);
+struct envelope_rcpt tx_next_rcpt(const struct tx *tx, size_t *pos);
 
 /* Writes a reply; status NULL leaves the enhanced status code out (RFC 2034 §4). */
 void session_reply(struct session *s, unsigned code, const char *status, const char *text);

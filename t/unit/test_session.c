@@ -207,7 +207,7 @@ static void bad_input(void **state)
 	    {"DATA\r\n", "503 5.5.1 Need RCPT"},
 	    {"RCPT TO:<>\r\n", "501 5.1.3"},
 	    {"RCPT TO:<busy@localhost>\r\n", "451 4.3.0"},
-	    {"RCPT TO:<c@d.test> NOTIFY=NEVER\r\n", "555 5.5.4"},
+	    {"RCPT TO:<c@d.test> FOO=1\r\n", "555 5.5.4"},
 	    {"RSET now\r\n", "501 5.5.4"},
 	    {"QUITE\r\n", "500 5.5.2"},
 	    {"VRFY\r\n", "501 5.5.4"},
