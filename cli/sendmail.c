@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -16,14 +17,17 @@
 #include "cli/header.h"
 #include "cli/paths.h"
 #include "cli/submit.h"
+#include "lib/addr_param.h"
 #include "lib/dot_form.h"
 
 #define RCPTS_MAX 100000
 #define CHUNK     65536
+#define ENVID_MAX 100 /* characters of an ENVID, RFC 3461 4.4 */
 
 struct request {
 	const char *config, *sender, *full_name;
 	bool from_headers, dot_is_text, has_sender;
+	char mail_params[400], rcpt_params[64]; /* DSN options, as smtpd wants them */
 	char **rcpts;
 	size_t nrcpts;
 	int error; /* sticky, from adding recipients */
@@ -111,7 +115,9 @@ static const char *login_name(void)
 static int usage(void)
 {
 	return fail(EX_USAGE,
-	    "usage: sendmail [-C FILE] [-t] [-i] [-f SENDER] [-F NAME] [RECIPIENT...]", "");
+	    "usage: sendmail [-C FILE] [-t] [-i] [-f SENDER] [-F NAME]\n"
+	    "    [-N never|success,failure,delay] [-R full|hdrs] [-V ENVID] [RECIPIENT...]",
+	    "");
 }
 
 /* take_o - historic -oX options: only -oi means something here */
@@ -121,14 +127,69 @@ static void take_o(struct request *req, const char *value)
 		req->dot_is_text = true;
 }
 
+/* take_notify - -N: when the sender is to be told (RFC 3461 4.1) */
+static int take_notify(struct request *req, const char *value)
+{
+	static const char *const words[] = {"success", "failure", "delay"};
+	const char *at = value;
+	bool good = strcasecmp(value, "never") == 0, more = !good;
+
+	while (more) {
+		size_t n = strcspn(at, ","), i = 0;
+
+		while (i < 3 && (strlen(words[i]) != n || strncasecmp(at, words[i], n) != 0))
+			i++;
+		good = i < 3;
+		more = good && at[n] == ',';
+		at += n + 1;
+	}
+	if (!good || snprintf(req->rcpt_params, sizeof(req->rcpt_params), " NOTIFY=%s", value) >=
+			 (int)sizeof(req->rcpt_params))
+		return fail(
+		    EX_USAGE, "-N wants never, or a list of success, failure and delay", value);
+	return EX_OK;
+}
+
+/* take_ret - -R: what a bounce returns (RFC 3461 4.3) */
+static int take_ret(const char **ret, const char *value)
+{
+	if (strcasecmp(value, "full") != 0 && strcasecmp(value, "hdrs") != 0)
+		return fail(EX_USAGE, "-R wants full or hdrs", value);
+	*ret = value;
+	return EX_OK;
+}
+
+/* put_mail_params - -R and -V as parameters of MAIL */
+static int put_mail_params(struct request *req, const char *ret, const char *envid)
+{
+	char xtext[ENVID_MAX + 1] = "";
+	size_t size = sizeof(req->mail_params);
+
+	if (envid && addr_xtext_encode(envid, strlen(envid), xtext, sizeof(xtext)) < 0)
+		return fail(EX_USAGE, "-V wants an envelope ID of at most 100 characters", envid);
+	snprintf(req->mail_params, size, "%s%s%s%s", ret ? " RET=" : "", ret ? ret : "",
+	    xtext[0] ? " ENVID=" : "", xtext);
+	return EX_OK;
+}
+
 /* parse - the command line; EX_OK or a code */
 static int parse(struct request *req, int argc, char **argv)
 {
-	int opt;
+	const char *ret = NULL, *envid = NULL;
+	int opt, code = EX_OK;
 
 	opterr = 0;
-	while ((opt = getopt(argc, argv, "+B:C:F:N:R:V:b:e:f:h:io:mnr:tvGU")) != -1)
+	while (!code && (opt = getopt(argc, argv, "+B:C:F:N:R:V:b:e:f:h:io:mnr:tvGU")) != -1)
 		switch (opt) {
+		case 'N':
+			code = take_notify(req, optarg);
+			break;
+		case 'R':
+			code = take_ret(&ret, optarg);
+			break;
+		case 'V':
+			envid = optarg;
+			break;
 		case 'C':
 			req->config = optarg;
 			break;
@@ -158,7 +219,7 @@ static int parse(struct request *req, int argc, char **argv)
 		default:
 			break; /* historic options that change nothing */
 		}
-	return EX_OK;
+	return code ? code : put_mail_params(req, ret, envid);
 }
 
 /* sender_of - the envelope's sender: as asked for, or the user who calls */
@@ -244,7 +305,7 @@ static enum submit_verdict offer_rcpts(struct submit *s, const struct request *r
 	enum submit_verdict worst = SUBMIT_OK;
 
 	for (size_t i = 0; i < req->nrcpts; i++) {
-		enum submit_verdict v = submit_rcpt(s, req->rcpts[i]);
+		enum submit_verdict v = submit_rcpt(s, req->rcpts[i], req->rcpt_params);
 
 		if (v == SUBMIT_OK)
 			(*taken)++;
@@ -260,7 +321,7 @@ static enum submit_verdict offer_rcpts(struct submit *s, const struct request *r
 static int transaction(struct submit *s, const struct request *req, const struct header *h,
     const char *sender, bool message_ended)
 {
-	enum submit_verdict v = submit_mail(s, sender), refused;
+	enum submit_verdict v = submit_mail(s, sender, req->mail_params), refused;
 	size_t taken = 0;
 
 	if (v != SUBMIT_OK)

@@ -36,9 +36,9 @@ static enum submit_verdict read_reply(struct submit *s)
 
 /* command - one line out, one reply in */
 static enum submit_verdict command(
-    struct submit *s, const char *verb, const char *arg, const char *tail)
+    struct submit *s, const char *verb, const char *arg, const char *tail, const char *params)
 {
-	fprintf(s->out, "%s%s%s\r\n", verb, arg, tail);
+	fprintf(s->out, "%s%s%s%s\r\n", verb, arg, tail, params);
 	if (fflush(s->out)) {
 		/* The reason may stand in a reply that came before the connection broke. */
 		return read_reply(s);
@@ -87,31 +87,31 @@ enum submit_verdict submit_open(struct submit *s, const char *runtime, const cha
 		return SUBMIT_TEMPORARY;
 	}
 	v = read_reply(s);
-	return v == SUBMIT_OK ? command(s, "EHLO ", helo, "") : v;
+	return v == SUBMIT_OK ? command(s, "EHLO ", helo, "", "") : v;
 }
 
 /* submit_mail - what the body is isn't known yet: 8BITMIME allows both */
-enum submit_verdict submit_mail(struct submit *s, const char *sender)
+enum submit_verdict submit_mail(struct submit *s, const char *sender, const char *params)
 {
-	return command(s, "MAIL FROM:<", sender, "> BODY=8BITMIME");
+	return command(s, "MAIL FROM:<", sender, "> BODY=8BITMIME", params);
 }
 
 /* submit_rcpt - one recipient */
-enum submit_verdict submit_rcpt(struct submit *s, const char *recipient)
+enum submit_verdict submit_rcpt(struct submit *s, const char *recipient, const char *params)
 {
-	return command(s, "RCPT TO:<", recipient, ">");
+	return command(s, "RCPT TO:<", recipient, ">", params);
 }
 
 /* submit_data - leave to send the message */
 enum submit_verdict submit_data(struct submit *s)
 {
-	return command(s, "DATA", "", "");
+	return command(s, "DATA", "", "", "");
 }
 
 /* submit_end - the mark, and the answer that makes it safe */
 enum submit_verdict submit_end(struct submit *s)
 {
-	return command(s, ".", "", "");
+	return command(s, ".", "", "", "");
 }
 
 /* submit_close - politely; nobody waits for the answer */

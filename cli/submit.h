@@ -28,9 +28,12 @@ struct submit {
 /* Connects and greets. SUBMIT_OK, or SUBMIT_TEMPORARY with the reason in s->reply. */
 enum submit_verdict submit_open(struct submit *s, const char *runtime, const char *helo);
 
-/* MAIL, then RCPT one by one; sender without <>. */
-enum submit_verdict submit_mail(struct submit *s, const char *sender);
-enum submit_verdict submit_rcpt(struct submit *s, const char *recipient);
+/*
+ * MAIL, then RCPT one by one; sender without <>. params: more of the command's parameters, each
+ * with a space before it; "" for none.
+ */
+enum submit_verdict submit_mail(struct submit *s, const char *sender, const char *params);
+enum submit_verdict submit_rcpt(struct submit *s, const char *recipient, const char *params);
 
 /* DATA; then the stored form is written to s->out; then the end and its answer. */
 enum submit_verdict submit_data(struct submit *s);
