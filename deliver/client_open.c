@@ -25,6 +25,8 @@ static void note_extension(struct client *c, const char *text, size_t len)
 		peer->pipelining = true;
 	} else if (str_is_ci(text, n, "8BITMIME")) {
 		peer->eightbit = true;
+	} else if (str_is_ci(text, n, "DSN")) {
+		peer->dsn = true;
 	} else if (str_is_ci(text, n, "SMTPUTF8")) {
 		peer->smtputf8 = true;
 	} else if (str_is_ci(text, n, "STARTTLS")) {

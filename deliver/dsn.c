@@ -1,173 +1,62 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The text is put together as it would be stored: CRLF, dot-stuffed. No line of ours begins with
- * a dot, and the original's header comes out of the record in that form already. What peers said
- * is reduced to printable ASCII, so that the report's own syntax is ours.
+ * a dot, and the original comes out of the record in that form already.
  */
 #include "deliver/dsn.h"
 
-#include <event2/buffer.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "deliver/body.h"
+#include "deliver/dsn_parts.h"
 #include "lib/clock.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
 #include "lib/qid.h"
 
-#define DATE_SIZE 40
+#define BOUNDARY_MAX 64
 
-/* say - printf() into the text */
-static void __attribute__((format(printf, 2, 3))) say(struct evbuffer *out, const char *fmt, ...)
+/* doubled - whether it is about mail that nobody sent: nothing is ever told of this one */
+static bool doubled(const struct job *job)
 {
-	va_list args;
-	va_start(args, fmt);
-	int n = evbuffer_add_vprintf(out, fmt, args);
-	va_end(args);
-	if (n < 0)
-		log_fatal("out of memory for a notice");
+	return !job->sender.len || job->flags & ENVF_NOTICE;
 }
 
-/* say_text - a peer's words: nothing but printable ASCII */
-static void say_text(struct evbuffer *out, struct msg_bytes text)
+/* subject - of the notice */
+static const char *subject(const struct job *job)
 {
-	char line[JOB_TEXT_MAX];
-	size_t n = text.len < sizeof(line) ? text.len : sizeof(line);
-	for (size_t i = 0; i < n; i++)
-		line[i] = text.data[i] >= ' ' && text.data[i] < 127 ? text.data[i] : '?';
-	say(out, "%.*s", (int)n, line);
+	static const char *const subjects[] = {
+	    [DSN_FAILURE] = "Undelivered mail returned to sender",
+	    [DSN_DELAY] = "Delayed mail, still being tried",
+	    [DSN_SUCCESS] = "Report on your mail",
+	};
+	return doubled(job) ? "A notice that could not be delivered" : subjects[dsn_kind(job)];
 }
 
-/* date - a time as RFC 5322 §3.3 writes it */
-static const char *date(int64_t ms, char out[DATE_SIZE])
+/* header - of the notice itself; 8-bit parts make the whole 8-bit (RFC 2045 §6.4) */
+static void header(struct evbuffer *out, const struct job *job, const char *host,
+    const char *boundary, bool eightbit)
 {
-	time_t t = (time_t)(ms / 1000);
-	struct tm tm;
-	if (!localtime_r(&t, &tm) || !strftime(out, DATE_SIZE, "%a, %d %b %Y %H:%M:%S %z", &tm))
-		out[0] = '\0';
-	return out;
-}
-
-/* failed - whether the notice tells of a failure; else of a delay */
-static bool failed(const struct job *job)
-{
-	for (uint32_t i = 0; i < job->nends; i++)
-		if (job->ends[i].rcpt.action != ACTION_DELAYED)
-			return true;
-	return false;
-}
-
-/* header - of the notice itself */
-static void header(
-    struct evbuffer *out, const struct job *job, const char *host, const char *boundary)
-{
-	char when[DATE_SIZE], id[QID_TEXT_MAX];
+	char when[DSN_DATE], id[QID_TEXT_MAX];
 	qid_format(id, job->id);
-	say(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", host);
-	say(out, "To: <%.*s>\r\n", (int)job->sender.len, job->sender.data);
-	say(out, "Subject: %s\r\n",
-	    failed(job) ? "Undelivered mail returned to sender"
-			: "Delayed mail, still being tried");
-	say(out, "Date: %s\r\n", date(clock_wall_ms(), when));
-	say(out, "Message-ID: <%s.%llx.notice@%s>\r\n", id, (unsigned long long)clock_wall_us(),
+	dsn_say(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", host);
+	dsn_say(out, "To: <%.*s>\r\n", (int)job->report_to.len, job->report_to.data);
+	dsn_say(out, "Subject: %s\r\n", subject(job));
+	dsn_say(out, "Date: %s\r\n", dsn_date((uint64_t)clock_wall_ms(), when));
+	dsn_say(out, "Message-ID: <%s.%llx.notice@%s>\r\n", id, (unsigned long long)clock_wall_us(),
 	    host);
 	/* RFC 3834: nobody answers this automatically. */
-	say(out, "Auto-Submitted: auto-replied\r\n");
-	say(out, "MIME-Version: 1.0\r\n");
-	say(out,
+	dsn_say(out, "Auto-Submitted: auto-replied\r\n");
+	dsn_say(out, "MIME-Version: 1.0\r\n");
+	if (eightbit)
+		dsn_say(out, "Content-Transfer-Encoding: 8bit\r\n");
+	dsn_say(out,
 	    "Content-Type: multipart/report; report-type=delivery-status;\r\n"
 	    "\tboundary=\"%s\"\r\n\r\n",
 	    boundary);
-	say(out, "This is a delivery report in MIME format.\r\n\r\n");
-}
-
-/* for_people - the first part */
-static void for_people(struct evbuffer *out, const struct job *job, const char *host)
-{
-	char when[DATE_SIZE];
-	date((int64_t)job->arrival_ms, when);
-	say(out, "Content-Type: text/plain; charset=us-ascii\r\n\r\n");
-	say(out, "This is the mail system at %s.\r\n\r\n", host);
-	if (failed(job))
-		say(out,
-		    "Your message of %s\r\ncould not be delivered to the recipients below. It "
-		    "will not be tried again.\r\n\r\n",
-		    when);
-	else
-		say(out,
-		    "Your message of %s\r\nhas not reached the recipients below yet. You need "
-		    "not send it again:\r\nit is still being tried.\r\n\r\n",
-		    when);
-	for (uint32_t i = 0; i < job->nends; i++) {
-		const struct job_rcpt *rcpt = &job->ends[i].rcpt;
-		say(out, "<%.*s>: ", (int)rcpt->address.len, rcpt->address.data);
-		if (rcpt->host.len) {
-			say(out, "host ");
-			say_text(out, rcpt->host);
-			say(out, " said:\r\n    ");
-		}
-		if (rcpt->code)
-			say(out, "%u ", rcpt->code);
-		say_text(out, rcpt->status);
-		say(out, " ");
-		say_text(out, rcpt->text);
-		say(out, "\r\n\r\n");
-	}
-}
-
-/* recipient - one group of the report (RFC 3464 §2.3) */
-static void recipient(struct evbuffer *out, const struct job_rcpt *rcpt)
-{
-	say(out, "\r\nFinal-Recipient: rfc822; %.*s\r\n", (int)rcpt->address.len,
-	    rcpt->address.data);
-	if (rcpt->orcpt.len) {
-		say(out, "Original-Recipient: ");
-		say_text(out, rcpt->orcpt);
-		say(out, "\r\n");
-	}
-	say(out, "Action: %s\r\n", rcpt->action == ACTION_DELAYED ? "delayed" : "failed");
-	say(out, "Status: ");
-	if (rcpt->status.len)
-		say_text(out, rcpt->status);
-	else
-		say(out, "%s", rcpt->action == ACTION_DELAYED ? "4.0.0" : "5.0.0");
-	say(out, "\r\n");
-	if (rcpt->host.len) {
-		say(out, "Remote-MTA: dns; ");
-		say_text(out, rcpt->host);
-		say(out, "\r\n");
-	}
-	/* What nobody at the other end said is no SMTP reply (RFC 3464 §2.3.6). */
-	say(out, "Diagnostic-Code: %s; ", rcpt->code ? "smtp" : "x-baton");
-	if (rcpt->code) {
-		say(out, "%u ", rcpt->code);
-		say_text(out, rcpt->status);
-		say(out, " ");
-	}
-	say_text(out, rcpt->text);
-	say(out, "\r\n");
-}
-
-/* report - the second part */
-static void report(struct evbuffer *out, const struct job *job, const char *host)
-{
-	char when[DATE_SIZE], id[QID_TEXT_MAX];
-	qid_format(id, job->id);
-	say(out, "Content-Type: message/delivery-status\r\n\r\n");
-	if (job->envid.len) {
-		say(out, "Original-Envelope-Id: ");
-		say_text(out, job->envid);
-		say(out, "\r\n");
-	}
-	say(out, "Reporting-MTA: dns; %s\r\n", host);
-	say(out, "X-Queue-Id: %s\r\n", id);
-	say(out, "Arrival-Date: %s\r\n", date((int64_t)job->arrival_ms, when));
-	for (uint32_t i = 0; i < job->nends; i++)
-		recipient(out, &job->ends[i].rcpt);
+	dsn_say(out, "This is a delivery report in MIME format.\r\n\r\n");
 }
 
 /* header_end - where the header of a message ends, its last CRLF included */
@@ -183,57 +72,118 @@ static size_t header_end(const char *data, size_t len)
 	return line ? (size_t)(line - data) + 1 : 0;
 }
 
-/* original - the third part; whether it holds 8-bit bytes */
-static bool original(struct evbuffer *out, const struct job *job)
+/* wants_full - whether the message itself goes back: of failures only (RFC 3461 §4.3) */
+static bool wants_full(const struct job *job, uint64_t size_max)
 {
-	struct evbuffer *head = evbuffer_new();
 	struct body body;
-	bool eightbit = false;
-	if (!head)
-		log_fatal("out of memory for a notice");
 	body_init(&body, job);
-	/* A header that can't be read is left out: the report matters more. */
-	if (body_fill(&body, head, DSN_HEADERS_MAX) < 0)
-		log_warnx("a notice goes without the header of its message, which can't be read");
-	size_t len = evbuffer_get_length(head);
-	const char *data = (const char *)evbuffer_pullup(head, -1);
-	len = data ? header_end(data, len) : 0;
-	for (size_t i = 0; i < len && !eightbit; i++)
-		eightbit = (unsigned char)data[i] > 127;
-	say(out, "Content-Type: text/rfc822-headers\r\n");
-	if (eightbit)
-		say(out, "Content-Transfer-Encoding: 8bit\r\n");
-	say(out, "\r\n");
-	if (len && evbuffer_add(out, data, len) < 0)
-		log_fatal("out of memory for a notice");
-	evbuffer_free(head);
-	return eightbit;
+	return dsn_kind(job) == DSN_FAILURE && job->ret != RET_HDRS && body_size(&body) <= size_max;
 }
 
-struct job *dsn_compose(struct job *job, const char *hostname)
+/* fetch - at most max bytes of the message, as stored; whether that went well */
+static bool fetch(const struct job *job, struct evbuffer *to, size_t max)
 {
-	struct evbuffer *out = evbuffer_new();
-	char boundary[64], id[QID_TEXT_MAX];
-	if (!out)
+	struct body body;
+	body_init(&body, job);
+	return body_fill(&body, to, max) >= 0;
+}
+
+/*
+ * original - what goes back of the message; whether all of it. What can't be read is left out: the
+ * report matters more.
+ */
+static bool original(const struct job *job, struct evbuffer *to, uint64_t size_max)
+{
+	if (wants_full(job, size_max)) {
+		if (fetch(job, to, SIZE_MAX))
+			return true;
+		evbuffer_drain(to, evbuffer_get_length(to));
+	}
+	if (!fetch(job, to, DSN_HEADERS_MAX))
+		log_warnx("a notice goes without the header of its message, which can't be read");
+	size_t len = evbuffer_get_length(to);
+	const char *data = (const char *)evbuffer_pullup(to, -1);
+	size_t keep = data ? header_end(data, len) : 0;
+	struct evbuffer *head = evbuffer_new();
+	if (!head || evbuffer_remove_buffer(to, head, keep) < 0)
 		log_fatal("out of memory for a notice");
+	evbuffer_drain(to, evbuffer_get_length(to));
+	if (evbuffer_add_buffer(to, head) < 0)
+		log_fatal("out of memory for a notice");
+	evbuffer_free(head);
+	return false;
+}
+
+/* has_8bit - whether there are bytes above 127 */
+static bool has_8bit(struct evbuffer *text)
+{
+	size_t len = evbuffer_get_length(text);
+	const unsigned char *data = evbuffer_pullup(text, -1);
+	for (size_t i = 0; data && i < len; i++)
+		if (data[i] > 127)
+			return true;
+	return false;
+}
+
+/* choose_boundary - one that the original has nowhere */
+static void choose_boundary(const struct job *job, struct evbuffer *text, char *out)
+{
+	char id[QID_TEXT_MAX];
+	unsigned long long now = (unsigned long long)clock_wall_us();
+	struct evbuffer_ptr at;
 	qid_format(id, job->id);
-	snprintf(boundary, sizeof(boundary), "=_%s.%llx", id, (unsigned long long)clock_wall_us());
-	header(out, job, hostname, boundary);
-	say(out, "--%s\r\n", boundary);
-	for_people(out, job, hostname);
-	say(out, "\r\n--%s\r\n", boundary);
-	report(out, job, hostname);
-	say(out, "\r\n--%s\r\n", boundary);
-	bool eightbit = original(out, job);
-	say(out, "\r\n--%s--\r\n", boundary);
+	do {
+		snprintf(out, BOUNDARY_MAX, "=_%s.%llx", id, now++);
+		at = evbuffer_search(text, out, strlen(out), NULL);
+	} while (at.pos >= 0);
+}
+
+/* put_original - the third part */
+static void put_original(struct evbuffer *out, struct evbuffer *text, bool full, bool eightbit)
+{
+	dsn_say(out, "Content-Type: %s\r\n", full ? "message/rfc822" : "text/rfc822-headers");
+	if (eightbit)
+		dsn_say(out, "Content-Transfer-Encoding: 8bit\r\n");
+	dsn_say(out, "\r\n");
+	if (evbuffer_add_buffer(out, text) < 0)
+		log_fatal("out of memory for a notice");
+}
+
+/* carrier_of - the transaction that takes the notice to smtpd */
+static struct job *carrier_of(struct job *job, struct evbuffer *out, bool eightbit)
+{
 	size_t len = evbuffer_get_length(out);
 	char *content = malloc(len);
 	if (!content || evbuffer_remove(out, content, len) != (int)len)
 		log_fatal("out of memory for a notice");
-	evbuffer_free(out);
-	struct job *carrier = job_new_text(job->sender, content, len);
+	struct job *carrier = job_new_text(job->report_to, content, len);
 	carrier->reports = job;
 	carrier->flags = eightbit ? ENVF_8BIT : 0;
 	carrier->id = job->id;
+	carrier->ends[0].rcpt.notify = NOTIFY_NEVER;
+	if (doubled(job))
+		carrier->envid = msg_str(ENVELOPE_DOUBLE_ID);
+	return carrier;
+}
+
+struct job *dsn_compose(struct job *job, const char *hostname, uint64_t size_max)
+{
+	struct evbuffer *out = evbuffer_new(), *text = evbuffer_new();
+	char boundary[BOUNDARY_MAX];
+	if (!out || !text)
+		log_fatal("out of memory for a notice");
+	bool full = original(job, text, size_max), eightbit = has_8bit(text);
+	choose_boundary(job, text, boundary);
+	header(out, job, hostname, boundary, eightbit);
+	dsn_say(out, "--%s\r\n", boundary);
+	dsn_people(out, job, hostname);
+	dsn_say(out, "\r\n--%s\r\n", boundary);
+	dsn_report(out, job, hostname);
+	dsn_say(out, "\r\n--%s\r\n", boundary);
+	put_original(out, text, full, eightbit);
+	dsn_say(out, "\r\n--%s--\r\n", boundary);
+	struct job *carrier = carrier_of(job, out, eightbit);
+	evbuffer_free(text);
+	evbuffer_free(out);
 	return carrier;
 }

@@ -41,7 +41,8 @@ static int count(struct msg_bytes list)
 	size_t pos = 0;
 	int rc, n = 0;
 	while ((rc = job_next_rcpt(list, &pos, &rcpt)) == 1) {
-		if (!clean(rcpt.address) || !rcpt.address.len)
+		if (!clean(rcpt.address) || !rcpt.address.len || !clean(rcpt.orcpt) ||
+		    memchr(rcpt.orcpt.len ? rcpt.orcpt.data : "", ' ', rcpt.orcpt.len))
 			return -EBADMSG;
 		n++;
 	}
@@ -69,14 +70,16 @@ static bool in_range(const struct msg_deliver_job *msg)
 int job_new(const struct msg_deliver_job *msg, struct job **out)
 {
 	int n = count(msg->recipients);
-	if (n <= 0 || !in_range(msg) || !clean(msg->sender) || !clean(msg->envid))
+	if (n <= 0 || !in_range(msg) || !clean(msg->sender) || !clean(msg->envid) ||
+	    !clean(msg->report_to))
 		return -EBADMSG;
 	struct segment *segment = segment_hold(msg->segment);
 	if (!segment)
 		return -ENOENT;
 	size_t ends = (size_t)n * sizeof(struct job_end);
-	struct job *job = malloc(sizeof(*job) + ends + msg->recipients.len + msg->sender.len +
-				 msg->envid.len + msg->user.len + msg->mailbox.len);
+	struct job *job =
+	    malloc(sizeof(*job) + ends + msg->recipients.len + msg->sender.len + msg->envid.len +
+		   msg->user.len + msg->mailbox.len + msg->report_to.len);
 	if (!job) {
 		segment_drop(segment);
 		return -ENOMEM;
@@ -91,6 +94,7 @@ int job_new(const struct msg_deliver_job *msg, struct job **out)
 	    .arrival_ms = msg->arrival_ms,
 	    .late_len = msg->late_len,
 	    .flags = msg->flags,
+	    .ret = msg->ret,
 	    .segment = segment,
 	    .mailbox_kind = msg->mailbox_kind,
 	    .nends = (uint32_t)n};
@@ -100,6 +104,7 @@ int job_new(const struct msg_deliver_job *msg, struct job **out)
 	job->envid = take(&text, msg->envid);
 	job->user = take(&text, msg->user);
 	job->mailbox = take(&text, msg->mailbox);
+	job->report_to = take(&text, msg->report_to);
 	struct msg_bytes list = take(&text, msg->recipients);
 	size_t pos = 0;
 	for (uint32_t i = 0; i < job->nends; i++) {

@@ -30,9 +30,11 @@ struct job {
 	enum job_kind kind;
 	uint64_t id, offset, body_at, body_len, plain_len, arrival_ms;
 	uint32_t late_len, flags;
+	uint8_t ret;             /* enum envelope_ret */
 	struct segment *segment; /* held */
-	struct msg_bytes sender, envid, user, mailbox;
+	struct msg_bytes sender, envid, user, mailbox, report_to;
 	uint8_t mailbox_kind;
+	bool passed;   /* the peer got the DSN parameters: it reports (RFC 3461 §5.2.1) */
 	bool on_wire;  /* a peer may have seen something of it: job_to_wire() */
 	int64_t began; /* clock_ms() of its first command, 0: none */
 	uint32_t nends;

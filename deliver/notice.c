@@ -78,7 +78,8 @@ static struct job *on_next(void *arg)
 	DL_DELETE(inlets, inlet);
 	DL_APPEND(inlets, inlet);
 	job_to_wire(job);
-	return dsn_compose(job, child_self()->conf->hostname);
+	const struct conf *conf = child_self()->conf;
+	return dsn_compose(job, conf->hostname, conf->notice_size);
 }
 
 /*

@@ -10,10 +10,12 @@
 #include "deliver/pipeline.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "deliver/verdict.h"
+#include "lib/addr_param.h"
 #include "lib/clock.h"
 #include "lib/envelope.h"
 
@@ -90,45 +92,91 @@ static struct tx *begin(struct pipeline *p)
 	return tx;
 }
 
-/* put_mail - MAIL with the parameters that this peer understands */
-static int put_mail(const struct pipeline *p, const struct job *job, struct evbuffer *out)
+/* A command line under construction: RFC 3461 §4 wants room for 512 octets and its parameters. */
+struct command {
+	size_t len;
+	char line[1536];
+};
+
+/* add - formatted text behind what is there */
+static void __attribute__((format(printf, 2, 3))) add(struct command *c, const char *fmt, ...)
 {
-	char line[512];
-	size_t n = 0;
-	unsigned long long size = job->plain_len + job->late_len;
-	if (job->sender.len > sizeof(line) - 100)
-		return -EBADMSG;
-	memcpy(line, "MAIL FROM:<", 11);
-	n = 11;
-	if (job->sender.len)
-		memcpy(line + n, job->sender.data, job->sender.len);
-	n += job->sender.len;
-	line[n++] = '>';
-	if (p->peer.size)
-		n += (size_t)snprintf(line + n, sizeof(line) - n, " SIZE=%llu", size);
-	if (p->peer.eightbit && job->flags & (ENVF_8BIT | ENVF_BODY_8BIT)) {
-		memcpy(line + n, " BODY=8BITMIME", 14);
-		n += 14;
-	}
-	if (p->peer.smtputf8 && job->flags & ENVF_SMTPUTF8) {
-		memcpy(line + n, " SMTPUTF8", 9);
-		n += 9;
-	}
-	line[n++] = '\r';
-	line[n++] = '\n';
-	return evbuffer_add(out, line, n) < 0 ? -ENOMEM : 0;
+	va_list args;
+	size_t room = sizeof(c->line) - c->len;
+	va_start(args, fmt);
+	int n = vsnprintf(c->line + c->len, room, fmt, args);
+	va_end(args);
+	c->len += n < 0 || (size_t)n >= room ? room : (size_t)n;
 }
 
-/* put_rcpt - RCPT of one recipient */
-static int put_rcpt(const struct msg_bytes address, struct evbuffer *out)
+/* add_xtext - a parameter's value */
+static void add_xtext(struct command *c, const char *head, struct msg_bytes text)
 {
-	char line[512];
-	if (address.len > sizeof(line) - 16)
+	add(c, "%s", head);
+	if (c->len >= sizeof(c->line))
+		return;
+	int n = addr_xtext_encode(text.data, text.len, c->line + c->len, sizeof(c->line) - c->len);
+	c->len = n < 0 ? sizeof(c->line) : c->len + (size_t)n;
+}
+
+/* put_command - the whole line; what doesn't fit was never taken in */
+static int put_command(struct command *c, struct evbuffer *out)
+{
+	add(c, "\r\n");
+	if (c->len >= sizeof(c->line))
 		return -EBADMSG;
-	memcpy(line, "RCPT TO:<", 9);
-	memcpy(line + 9, address.data, address.len);
-	memcpy(line + 9 + address.len, ">\r\n", 3);
-	return evbuffer_add(out, line, 12 + address.len) < 0 ? -ENOMEM : 0;
+	return evbuffer_add(out, c->line, c->len) < 0 ? -ENOMEM : 0;
+}
+
+/* put_mail - MAIL with the parameters that this peer understands */
+static int put_mail(const struct pipeline *p, struct job *job, struct evbuffer *out)
+{
+	struct command c = {0};
+	add(&c, "MAIL FROM:<%.*s>", (int)job->sender.len, job->sender.len ? job->sender.data : "");
+	if (p->peer.size)
+		add(&c, " SIZE=%llu", (unsigned long long)job->plain_len + job->late_len);
+	if (p->peer.eightbit && job->flags & (ENVF_8BIT | ENVF_BODY_8BIT))
+		add(&c, " BODY=8BITMIME");
+	if (p->peer.smtputf8 && job->flags & ENVF_SMTPUTF8)
+		add(&c, " SMTPUTF8");
+	job->passed = p->peer.dsn;
+	if (p->peer.dsn && job->ret)
+		add(&c, " RET=%s", job->ret == RET_FULL ? "FULL" : "HDRS");
+	if (p->peer.dsn && job->envid.len)
+		add_xtext(&c, " ENVID=", job->envid);
+	return put_command(&c, out);
+}
+
+/* add_notify - NOTIFY as it was said */
+static void add_notify(struct command *c, uint8_t notify)
+{
+	static const char *const words[] = {"SUCCESS", "FAILURE", "DELAY"};
+	const char *before = " NOTIFY=";
+	if (notify & NOTIFY_NEVER) {
+		add(c, " NOTIFY=NEVER");
+		return;
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		if (!(notify & NOTIFY_SUCCESS << i))
+			continue;
+		add(c, "%s%s", before, words[i]);
+		before = ",";
+	}
+}
+
+/* put_rcpt - RCPT of one recipient; whoever is reported on keeps its first address (§5.2.1) */
+static int put_rcpt(const struct pipeline *p, const struct job_rcpt *rcpt, struct evbuffer *out)
+{
+	struct command c = {0};
+	add(&c, "RCPT TO:<%.*s>", (int)rcpt->address.len, rcpt->address.data);
+	if (p->peer.dsn) {
+		add_notify(&c, rcpt->notify);
+		if (rcpt->orcpt.len)
+			add(&c, " ORCPT=%.*s", (int)rcpt->orcpt.len, rcpt->orcpt.data);
+		else if (rcpt->notify & ~NOTIFY_NEVER)
+			add_xtext(&c, " ORCPT=rfc822;", rcpt->address);
+	}
+	return put_command(&c, out);
 }
 
 /* put_body - as much of the content as there is room for, then the end of data; 1: more waits */
@@ -169,7 +217,7 @@ static int tx_send(
 			rc = put_mail(p, tx->job, out);
 			break;
 		case STAGE_RCPT:
-			rc = put_rcpt(tx->job->ends[tx->sent - 2].rcpt.address, out);
+			rc = put_rcpt(p, &tx->job->ends[tx->sent - 2].rcpt, out);
 			break;
 		case STAGE_DATA:
 			rc = evbuffer_add(out, "DATA\r\n", 6) < 0 ? -ENOMEM : 0;

@@ -30,7 +30,7 @@ enum pipeline_mode { PIPELINE_STEP, PIPELINE_ENVELOPE, PIPELINE_FULL };
 
 /* What the peer's EHLO said that matters to a transaction. */
 struct pipeline_peer {
-	bool pipelining, size, eightbit, smtputf8;
+	bool pipelining, size, eightbit, smtputf8, dsn;
 	uint64_t size_max; /* bytes, 0: none said */
 };
 

@@ -69,10 +69,11 @@ static void keep(
 }
 
 /* put - one recipient's end into the list */
-static int put(struct job_list *list, const struct job_end *end)
+static int put(struct job_list *list, const struct job *job, const struct job_end *end)
 {
 	const struct words *words = end->words;
-	struct job_result result = {.number = end->rcpt.number, .outcome = end->outcome};
+	struct job_result result = {
+	    .number = end->rcpt.number, .outcome = end->outcome, .passed = job->passed};
 	if (words) {
 		result.code = words->code;
 		result.status = msg_str(words->status);
@@ -95,11 +96,11 @@ void results_report(struct job *job, const struct results_via *via)
 	struct job_list list;
 	job_list_init(&list, buf, sizeof(buf));
 	for (uint32_t i = 0; i < job->nends; i++) {
-		if (put(&list, &job->ends[i]) == 0)
+		if (put(&list, job, &job->ends[i]) == 0)
 			continue;
 		keep(&msg, via, job_list_bytes(&list));
 		job_list_init(&list, buf, sizeof(buf));
-		if (put(&list, &job->ends[i]) < 0)
+		if (put(&list, job, &job->ends[i]) < 0)
 			log_bug("a result of one recipient doesn't fit into a list");
 	}
 	keep(&msg, via, job_list_bytes(&list));

@@ -272,7 +272,8 @@ static void job(
 	    .offset = offset, .body = 64, .body_len = strlen(body), .plain_len = plain,
 	    .sender = msg_str("s@example.org"), .envid = msg_str(""),
 	    .recipients = job_list_bytes(&list), .user = msg_str("ann"),
-	    .mailbox_kind = LOCAL_MAILDIR, .mailbox = msg_str("~/M"));
+	    .mailbox_kind = LOCAL_MAILDIR, .mailbox = msg_str("~/M"), .ret = RET_HDRS,
+	    .report_to = msg_str("s@example.org"));
 	settle();
 }
 
