@@ -23,6 +23,7 @@
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/poison.h"
+#include "qmgr/report.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
 #include "qmgr/settle.h"
@@ -82,44 +83,6 @@ static struct conn *emptiest(struct pool *pool)
 
 /* -- jobs */
 
-/* action_of - what the notice says of a recipient */
-static enum job_action action_of(uint8_t stage)
-{
-	switch (stage) {
-	case STAGE_DELAYED:
-		return ACTION_DELAYED;
-	case STAGE_RELAYED:
-		return ACTION_RELAYED;
-	case STAGE_DELIVERED:
-		return ACTION_DELIVERED;
-	case STAGE_EXPANDED:
-		return ACTION_EXPANDED;
-	default:
-		return ACTION_FAILED;
-	}
-}
-
-/* encode_rcpt - one recipient into the job's list */
-static int encode_rcpt(struct job_list *list, const struct rcpt *rcpt)
-{
-	struct job_rcpt out = {.number = rcpt->number,
-	    .address = {.data = rcpt->address, .len = rcpt->address_len},
-	    .orcpt = msg_str(rcpt->orcpt ? rcpt->orcpt : ""),
-	    .notify = rcpt->notify};
-	out.status = out.text = out.host = msg_str("");
-	if (rcpt->stage != STAGE_MAIL) {
-		out.action = action_of(rcpt->stage);
-		if (rcpt->trouble) {
-			out.code = rcpt->trouble->code;
-			out.status = msg_str(rcpt->trouble->status);
-			out.text = msg_str(rcpt->trouble->text);
-			out.host = msg_str(rcpt->trouble->host);
-			out.tried_ms = rcpt->trouble->at_ms;
-		}
-	}
-	return job_put_rcpt(list, &out);
-}
-
 /* kind_of - what a job of that transport is */
 static enum job_kind kind_of(enum transport transport)
 {
@@ -153,7 +116,7 @@ static void send_job(struct job *job, const struct job_list *list)
 		    .envid = msg_str(msg->envid ? msg->envid : ""),
 		    .recipients = job_list_bytes(list), .user = msg_str(user), .mailbox_kind = kind,
 		    .mailbox = msg_str(conf->mailbox_path), .ret = msg->ret,
-		    .report_to = msg_str(msg->sender));
+		    .report_to = msg_str(report_to(msg)));
 	if (err && err != -EPIPE) /* -EPIPE: its end is about to be told, with all its jobs */
 		log_warnc(err, "a job for deliver/%u", conn->worker->instance);
 }
@@ -172,11 +135,15 @@ static bool same_domain(const struct rcpt *a, const struct rcpt *b)
 static unsigned fill(struct rcpt *first, struct rcpt **rcpts, unsigned max, struct job_list *list)
 {
 	const struct site *site = first->dest->pool->site;
+	struct job_rcpt out;
 	unsigned n = 0;
 	for (struct rcpt *rcpt = first; rcpt && n < max; rcpt = turns_more(rcpt)) {
 		if (site->one_domain && n && !same_domain(first, rcpt))
 			continue;
-		if (encode_rcpt(list, rcpt))
+		if (!report_together(first->stage, rcpt->stage))
+			continue;
+		report_rcpt(rcpt, &out);
+		if (job_put_rcpt(list, &out))
 			break;
 		rcpts[n++] = rcpt;
 	}
@@ -211,8 +178,11 @@ static bool give(struct pool *pool, struct conn *conn)
 	static unsigned char room[RCPTS_ROOM];
 	struct job_list list;
 	struct rcpt *first = turns_first(pool);
-	unsigned max =
-	    pool->transport == TRANSPORT_LOCAL ? 1 : pool->site->limits.recipients_per_message;
+	unsigned max = pool->site->limits.recipients_per_message;
+	if (pool->transport == TRANSPORT_LOCAL)
+		max = 1;
+	else if (pool->transport == TRANSPORT_NOTICE)
+		max = JOB_RCPTS_MAX;
 	if (!can_go(first))
 		return false;
 	job_list_init(&list, room, sizeof(room));

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "lib/addr_param.h"
 #include "lib/envelope.h"
 #include "lib/hash.h"
 #include "lib/job.h"
@@ -157,8 +158,38 @@ static bool has(const struct message *msg, struct msg_bytes address)
 	return false;
 }
 
+/*
+ * inherit - DSN options of an alias (RFC 3461 §5.2.7.2 and 3): ORCPT is the address that the sender
+ * gave; one of several members reports no success, the alias has done so
+ */
+static void inherit(struct rcpt *rcpt, const struct rcpt *alias, bool several)
+{
+	char orcpt[1024] = "rfc822;";
+	rcpt->notify = alias->notify;
+	if (several && rcpt->notify & NOTIFY_SUCCESS) {
+		rcpt->notify &= (uint8_t)~NOTIFY_SUCCESS;
+		if (!rcpt->notify)
+			rcpt->notify = NOTIFY_NEVER;
+	}
+	rcpt->flags |= alias->flags & RCPTF_WARNED;
+	if (alias->orcpt)
+		rcpt_set_orcpt(rcpt, msg_str(alias->orcpt));
+	else if (addr_xtext_encode(
+		     alias->address, alias->address_len, orcpt + 7, sizeof(orcpt) - 7) > 0)
+		rcpt_set_orcpt(rcpt, msg_str(orcpt));
+}
+
+/* is_several - whether the list has more than one member */
+static bool is_several(struct msg_bytes members)
+{
+	struct msg_bytes member;
+	size_t pos = 0;
+	return job_next_text(members, &pos, &member) == 1 &&
+	       job_next_text(members, &pos, &member) == 1;
+}
+
 /* add_members - new recipients; how many could not be added for want of numbers */
-static unsigned add_members(struct rcpt *alias, struct msg_bytes members)
+static unsigned add_members(struct rcpt *alias, struct msg_bytes members, bool several)
 {
 	struct message *msg = alias->msg;
 	struct msg_bytes member;
@@ -176,9 +207,9 @@ static unsigned add_members(struct rcpt *alias, struct msg_bytes members)
 			log_fatal("out of memory for a recipient");
 		rcpt->parent = alias->number;
 		rcpt->depth = (uint8_t)(alias->depth + 1);
-		rcpt->notify = alias->notify;
 		rcpt->class = alias->class;
 		rcpt->lane = alias->lane;
+		inherit(rcpt, alias, several);
 		route_assign(rcpt);
 		rcpt_enter(rcpt, RCPT_COMMITTING);
 		batch_rcpt(rcpt);
@@ -194,13 +225,14 @@ static void expand_alias(struct rcpt *alias, struct msg_bytes members)
 		settle_failed(alias, 554, "5.4.6", "", "aliases are nested too deeply");
 		return;
 	}
-	unsigned over = add_members(alias, members);
+	bool several = is_several(members);
+	unsigned over = add_members(alias, members, several);
 	if (over)
 		log_text(LOG_WARN, msg->id, "%u members of %s are too many for one message", over,
 		    alias->address);
 	batch_message(msg);
 	batch_write_message(msg);
-	settle_expanded(alias);
+	settle_expanded(alias, several);
 }
 
 /* expand_answer - keeper_expand_is */

@@ -98,13 +98,7 @@ static void add_rcpts(struct message *msg, const unsigned char *envelope, size_t
 		rcpt->notify = er.notify;
 		rcpt->class = classify_rcpt(rcpt->address);
 		rcpt->lane = class_lane(rcpt->class, msg->sender);
-		if (er.orcpt.len) {
-			rcpt->orcpt = malloc(er.orcpt.len + 1);
-			if (!rcpt->orcpt)
-				log_fatal("out of memory for a recipient");
-			memcpy(rcpt->orcpt, er.orcpt.data, er.orcpt.len);
-			rcpt->orcpt[er.orcpt.len] = '\0';
-		}
+		rcpt_set_orcpt(rcpt, er.orcpt);
 	}
 }
 

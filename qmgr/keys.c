@@ -186,7 +186,8 @@ int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX
 	put_text(&w, row->status, 16);
 	size_t room = KEYS_ROW_MAX - w.len;
 	size_t host = room > 200 ? 80 : 0;
-	put_text(&w, row->orcpt, room > 700 ? 500 : room / 2);
+	/* whole or not at all: cut xtext may be none, and a next hop would refuse it */
+	put_text(&w, row->orcpt, row->orcpt.len + host + 16 <= room ? 500 : 0);
 	put_text(&w, row->host, host);
 	room = w.len + 4 < KEYS_ROW_MAX ? KEYS_ROW_MAX - w.len - 4 : 0;
 	put_text(&w, row->text, room);

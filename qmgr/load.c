@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The form between the threads: id u64 | number u32 | recipient's row | message's row, the last
- * one empty where it is the same message as before. The decoder of the loop keeps it.
+ * The form between the threads: id u64 | number u32 | recipient's row | message's row | moot u8.
+ * The message's row is empty where it is the same message as before; the decoder of the loop keeps
+ * it.
  */
 #include "qmgr/load.h"
 
@@ -33,6 +34,19 @@ void rows_free(struct rows *rows)
 	wire_out_free(&rows->out);
 }
 
+/* moot - whether it tells of a delay that is over: the recipient it tells of isn't waiting */
+static bool moot(uint64_t id, struct msg_bytes value)
+{
+	unsigned char key[12];
+	struct row_rcpt row, parent;
+	if (keys_get_rcpt_row(value.data, value.len, &row) || row.stage != STAGE_DELAYED)
+		return false;
+	if (index_get(TABLE_RCPT, key, keys_rcpt(key, id, row.parent), &value) ||
+	    keys_get_rcpt_row(value.data, value.len, &parent))
+		return true;
+	return parent.stage != STAGE_MAIL;
+}
+
 /* rows_add_row - copy a recipient's row, and its message's if that is another one */
 int rows_add_row(struct rows *rows, uint64_t id, uint32_t number, struct msg_bytes row)
 {
@@ -47,6 +61,7 @@ int rows_add_row(struct rows *rows, uint64_t id, uint32_t number, struct msg_byt
 	wire_put_u32(&rows->out, number);
 	wire_put_bytes(&rows->out, row.data, row.len);
 	wire_put_bytes(&rows->out, msg.data, msg.len);
+	wire_put_u8(&rows->out, moot(id, row));
 	rows->last_id = id;
 	rows->n++;
 	return wire_out_end(&rows->out);
@@ -73,6 +88,7 @@ int rows_next(const struct rows *rows, size_t *pos, struct row *row)
 	row->number = wire_get_u32(&in);
 	const char *rcpt = wire_get_bytes(&in, &rcpt_len);
 	const char *msg = wire_get_bytes(&in, &msg_len);
+	row->moot = wire_get_u8(&in);
 	if (in.err)
 		return in.err;
 	*pos = rows->out.len - wire_left(&in);
@@ -112,6 +128,10 @@ struct rcpt *row_load(const struct row *row)
 	if (donelist_has(msg->segment, msg->offset) ||
 	    donelist_has_rcpt(msg->segment, msg->offset, row->rcpt.address)) {
 		settle_ended(rcpt); /* the tree was killed before its rows went */
+		return NULL;
+	}
+	if (row->moot && rcpt->stage == STAGE_DELAYED) {
+		settle_withdrawn(rcpt);
 		return NULL;
 	}
 	uint64_t latest = now_ms() + child_self()->conf->retry.max;

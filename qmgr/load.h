@@ -7,6 +7,8 @@
 #pragma once
 
 #include <stdbool.h>
+
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/msg.h"
@@ -40,6 +42,7 @@ struct row {
 	uint32_t number;
 	struct row_msg msg;
 	struct row_rcpt rcpt;
+	bool moot; /* it tells of a delay that was over when it was read */
 };
 
 /* In the loop: walks them; *pos starts at 0. 1 and the next one, 0 at the end, -EBADMSG. */

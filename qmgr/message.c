@@ -272,6 +272,14 @@ void rcpt_set_trouble(struct rcpt *rcpt, uint16_t code, struct msg_bytes status,
 	rcpt->trouble = t;
 }
 
+/* rcpt_set_orcpt - replaces what was there */
+void rcpt_set_orcpt(struct rcpt *rcpt, struct msg_bytes orcpt)
+{
+	char *copy = copy_text(orcpt);
+	free(rcpt->orcpt);
+	rcpt->orcpt = copy;
+}
+
 /* rcpt_row - as the index keeps it */
 void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 {

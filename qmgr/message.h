@@ -97,6 +97,10 @@ struct message {
 	uint8_t write;
 	bool rowed;  /* the index has or gets a row of it */
 	uint8_t ret; /* RFC 3461 */
+	/* qmgr/report.c: the notice that gathers its recipients */
+	uint8_t notice_kind;
+	bool notice_paced;
+	uint64_t notice_due;
 	char *envid; /* NULL: none */
 	struct rcpt *rcpts;
 	UT_hash_handle hh;
@@ -149,6 +153,9 @@ void rcpt_set_trouble(struct rcpt *rcpt, uint16_t code, struct msg_bytes status,
 
 /* Whether the index's due key, where it has one, is the one it would get now. */
 bool rcpt_due_known(const struct rcpt *rcpt);
+
+/* The original recipient (RFC 3461): type;xtext, "" for none. */
+void rcpt_set_orcpt(struct rcpt *rcpt, struct msg_bytes orcpt);
 
 /* Takes it off the message and frees it. It must be in no list and clean. */
 void rcpt_free(struct rcpt *rcpt);

@@ -10,6 +10,7 @@
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
 #include "qmgr/class.h"
+#include "qmgr/delay.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/grant.h"
@@ -76,6 +77,7 @@ void queue_reconfigured(void)
 	class_configure(child_self()->conf);
 	site_reconfigure();
 	dest_reconfigure();
+	delay_reconfigure();
 }
 
 /* on_sweep - free what nothing needs */
@@ -96,6 +98,7 @@ static void on_claims_found(void)
 	q.delivering = true;
 	dispatch_start();
 	schedule_start();
+	delay_start();
 	log_event(LOG_INFO, 0, "queue", LOG_STR("state", "delivering"));
 }
 

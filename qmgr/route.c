@@ -14,6 +14,7 @@
 #include "qmgr/dest.h"
 #include "qmgr/message.h"
 #include "qmgr/pause.h"
+#include "qmgr/report.h"
 #include "qmgr/schedule.h"
 #include "qmgr/settle.h"
 
@@ -136,6 +137,8 @@ void route_assign(struct rcpt *rcpt)
 void route_rcpt(struct rcpt *rcpt)
 {
 	const struct conf_route *route = assign(rcpt);
+	if (stage_owed(rcpt->stage) && !report_ready(rcpt))
+		return;
 	if (route && route->to.v[0].kind == CONF_TARGET_ERROR && rcpt->stage == STAGE_MAIL) {
 		settle_failed(rcpt, 554, "5.7.1", "", route->to.v[0].text);
 		return;

@@ -10,7 +10,6 @@
 
 #include "lib/child.h"
 #include "lib/counters.h"
-#include "lib/envelope.h"
 #include "lib/log.h"
 #include "qmgr/batch.h"
 #include "qmgr/class.h"
@@ -18,7 +17,7 @@
 #include "qmgr/donelist.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
-#include "qmgr/route.h"
+#include "qmgr/report.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
 
@@ -55,10 +54,10 @@ static void end_as(struct rcpt *rcpt, bool for_good)
 	message_release(msg);
 }
 
-/* end - for good */
+/* end - for good, but for one that only tells of another's delay, whose address it has */
 static void end(struct rcpt *rcpt)
 {
-	end_as(rcpt, true);
+	end_as(rcpt, rcpt->stage != STAGE_DELAYED);
 }
 
 /* log_end - the line of an attempt */
@@ -102,42 +101,43 @@ static struct job_result words_of(const struct rcpt *rcpt)
 	return words;
 }
 
-/* no_report - whether nobody is told: RFC 5321 §4.5.5, RFC 3461 §4.1 NEVER */
-static bool no_report(const struct rcpt *rcpt)
+/* host_of - another host that spoke; a mailbox is none */
+static struct msg_bytes host_of(const struct via *via)
 {
-	return !rcpt->msg->sender[0] || (rcpt->msg->flags & ENVF_NOTICE) || rcpt->notify == 1;
+	return via->kind == JOB_LOCAL ? msg_str("") : via->host;
 }
 
-/* others_may_follow - whether other recipients of the message may fail soon too */
-static bool others_may_follow(const struct message *msg)
-{
-	const struct rcpt *rcpt;
-	DL_FOREACH2(msg->rcpts, rcpt, sib_next)
-	{
-		if (rcpt->stage == STAGE_MAIL &&
-		    (rcpt->state == RCPT_FLYING || rcpt->state == RCPT_READY))
-			return true;
-	}
-	return false;
-}
-
-/* report - failed for good: its sender is to be told, and the index to know before that */
-static void report(struct rcpt *rcpt, enum rcpt_stage stage, const struct via *via)
+/* fail - failed for good: its sender is to be told, or nobody is */
+static void fail(struct rcpt *rcpt, enum rcpt_stage stage, const struct via *via)
 {
 	struct job_result words = words_of(rcpt);
 	log_end(rcpt, stage == STAGE_EXPIRED ? "expired" : "bounced", &words, via);
-	if (no_report(rcpt)) {
+	if (report_wanted(rcpt, stage))
+		report_owe(rcpt, stage);
+	else
+		end(rcpt);
+}
+
+/* sent - the next hop has it, or the mailbox; who asked for it is told (RFC 3461 §5.2.2, 5.2.3) */
+static void sent(struct rcpt *rcpt, const struct job_result *result, const struct via *via)
+{
+	enum rcpt_stage stage = via->kind == JOB_LOCAL ? STAGE_DELIVERED : STAGE_RELAYED;
+	bool notice = rcpt->stage != STAGE_MAIL;
+	log_end(rcpt, notice ? "notified" : "sent", result, via);
+	if (notice || result->passed || via->kind == JOB_DISCARD || !report_wanted(rcpt, stage)) {
 		end(rcpt);
 		return;
 	}
-	schedule_leave(rcpt);
-	rcpt->stage = (uint8_t)stage;
-	rcpt->attempts = 0;
-	rcpt->due_ms = now_ms() + (others_may_follow(rcpt->msg) ? SETTLE_GATHER_MS : 0);
-	route_assign(rcpt);
-	rcpt_enter(rcpt, RCPT_COMMITTING);
-	batch_rcpt(rcpt);
-	batch_write_message(rcpt->msg);
+	rcpt_set_trouble(rcpt, result->code, result->status, host_of(via), result->text);
+	report_owe(rcpt, stage);
+}
+
+/* later - the next attempt; its sender hears of it when it takes too long */
+static void later(struct rcpt *rcpt)
+{
+	if (report_late(rcpt->msg))
+		report_delay(rcpt);
+	schedule_later(rcpt, schedule_retry_at(rcpt->attempts));
 }
 
 /* defer - one more attempt later, or the end of its time */
@@ -149,9 +149,9 @@ static void defer(struct rcpt *rcpt, const struct job_result *words, const struc
 	log_end(rcpt, "deferred", words, via);
 	batch_rcpt(rcpt);
 	if (rcpt->stage == STAGE_MAIL && schedule_expired(rcpt, began))
-		report(rcpt, STAGE_EXPIRED, via);
+		fail(rcpt, STAGE_EXPIRED, via);
 	else
-		schedule_later(rcpt, schedule_retry_at(rcpt->attempts));
+		later(rcpt);
 }
 
 /* notice_failed - smtpd refused our own notice: nobody is left to be told */
@@ -169,7 +169,7 @@ static void refused(struct rcpt *rcpt, const struct job_result *words, const str
 	} else if (child_self()->conf->soft_bounce) {
 		defer(rcpt, words, via);
 	} else {
-		report(rcpt, STAGE_FAILED, via);
+		fail(rcpt, STAGE_FAILED, via);
 	}
 }
 
@@ -179,7 +179,7 @@ static void deferred_or_failed(
 {
 	/* a notice's own troubles must not replace the reason that the notice is to tell */
 	if (rcpt->stage == STAGE_MAIL)
-		rcpt_set_trouble(rcpt, result->code, result->status, via->host, result->text);
+		rcpt_set_trouble(rcpt, result->code, result->status, host_of(via), result->text);
 	if (result->outcome == OUT_FAILED)
 		refused(rcpt, result, via);
 	else
@@ -198,8 +198,7 @@ void settle_result(struct rcpt *rcpt, const struct job_result *result, const str
 		return;
 	switch (result->outcome) {
 	case OUT_SENT:
-		log_end(rcpt, rcpt->stage == STAGE_MAIL ? "sent" : "notified", result, via);
-		end(rcpt);
+		sent(rcpt, result, via);
 		return;
 	case OUT_DEFERRED:
 	case OUT_FAILED:
@@ -227,7 +226,7 @@ void settle_failed(
 /* settle_expired - outlived */
 void settle_expired(struct rcpt *rcpt)
 {
-	report(rcpt, STAGE_EXPIRED, NULL);
+	fail(rcpt, STAGE_EXPIRED, NULL);
 }
 
 /* settle_deferred - by word of ours */
@@ -248,10 +247,22 @@ void settle_discarded(struct rcpt *rcpt)
 }
 
 /* settle_expanded - others have taken its place */
-void settle_expanded(struct rcpt *rcpt)
+void settle_expanded(struct rcpt *rcpt, bool several)
 {
 	log_end(rcpt, "expanded", NULL, NULL);
-	end_as(rcpt, false);
+	if (!several || !report_wanted(rcpt, STAGE_EXPANDED)) {
+		end_as(rcpt, false);
+		return;
+	}
+	rcpt_set_trouble(rcpt, 0, msg_str("2.0.0"), msg_str(""), msg_str("expanded"));
+	report_owe(rcpt, STAGE_EXPANDED);
+}
+
+/* settle_withdrawn - nothing is left to tell */
+void settle_withdrawn(struct rcpt *rcpt)
+{
+	log_end(rcpt, "withdrawn", NULL, &(const struct via){.kind = JOB_NOTICE});
+	end(rcpt);
 }
 
 /* settle_ended - in an earlier run */
@@ -265,7 +276,7 @@ void settle_returned(struct rcpt *rcpt)
 {
 	const struct via via = {.kind = JOB_MAIL};
 	rcpt_set_trouble(rcpt, 554, msg_str("5.0.0"), msg_str(""), msg_str(SETTLE_RETURNED));
-	report(rcpt, STAGE_FAILED, &via);
+	fail(rcpt, STAGE_FAILED, &via);
 }
 
 /* settle_ordered - now that no worker has it */
@@ -279,7 +290,7 @@ bool settle_ordered(struct rcpt *rcpt)
 		return false;
 	rcpt->order = ORDER_NONE;
 	batch_rcpt(rcpt);
-	if (rcpt->stage == STAGE_FAILED || rcpt->stage == STAGE_EXPIRED)
+	if (stage_owed(rcpt->stage))
 		return false; /* its sender is being told already */
 	settle_returned(rcpt);
 	return true;

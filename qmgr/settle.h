@@ -11,8 +11,6 @@
 
 #include "lib/job.h"
 
-/* A notice gathers failures of its message for so long. */
-#define SETTLE_GATHER_MS 2000
 /* What a sender is told whose mail a tool returns. */
 #define SETTLE_RETURNED "returned to its sender by the administrator of this system"
 
@@ -39,8 +37,13 @@ void settle_expired(struct rcpt *rcpt);
 void settle_deferred(struct rcpt *rcpt, const char *status, const char *text);
 /* The route says that nobody wants it. */
 void settle_discarded(struct rcpt *rcpt);
-/* Replaced by other recipients of the same message. */
-void settle_expanded(struct rcpt *rcpt);
+/*
+ * Replaced by other recipients of the same message. several: more than one, which then report no
+ * success of their own: that it was expanded is the end of this one (RFC 3461 §5.2.7.3).
+ */
+void settle_expanded(struct rcpt *rcpt, bool several);
+/* Its sender need not be told any more: of a delay that is over. */
+void settle_withdrawn(struct rcpt *rcpt);
 /* The done list of an earlier run says that all of its message has ended. */
 void settle_ended(struct rcpt *rcpt);
 /*

@@ -14,7 +14,7 @@
 
 #define RCPTS_FIRST 512 /* bytes of the list that most transactions never exceed */
 
-#define RCPT_HEAD   5   /* bytes of an entry before its address */
+#define RCPT_HEAD 5 /* bytes of an entry before its address */
 
 /* put_length - in two bytes */
 static void put_length(char *to, size_t len)
@@ -139,6 +139,9 @@ struct verdict rcpt_run(struct session *s)
 {
 	if (s->conf->limits.recipients && s->tx->nrcpts >= s->conf->limits.recipients)
 		return verdict_reply(452, "4.5.3", "Too many recipients, send the rest separately");
+	/* To a local user who is gone too: the queue knows what becomes of such a notice. */
+	if (s->peer.kind == PEER_NOTICE)
+		return take(s);
 	switch (policy_rcpt(s->conf, &s->peer, s->cmd.domain)) {
 	case RCPT_WAY_DENIED:
 		return verdict_reply(550, "5.7.1", "Relaying denied");

@@ -101,6 +101,7 @@ static unsigned slice(unsigned max, bool hungry, unsigned char *seen)
 		wire_get_u32(&in);
 		wire_get_bytes(&in, &n);
 		wire_get_bytes(&in, &n);
+		wire_get_u8(&in);
 		assert_false(seen[id]); /* nothing is read twice */
 		seen[id] = 1;
 	}
