@@ -92,7 +92,7 @@ class Conversation:
         self.sink, self.sock, self.number, self.buffer = sink, sock, number, b""
 
     def say(self, text):
-        self.sock.sendall(text.encode() + b"\r\n")
+        self.sock.sendall(text.encode("utf-8", "surrogateescape") + b"\r\n")
 
     def line(self):
         while b"\r\n" not in self.buffer:
