@@ -105,7 +105,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 	if (!key || EVP_DecryptInit_ex(cipher, aes, NULL, key->cipher, iv) != 1 ||
 	    !use_mac(mac, key))
 		return 0;
-	return key == &t->now ? 1 : 2;
+	/* Always renewed: in TLS 1.3 a client uses a ticket once (RFC 8446 §C.4). */
+	return 2;
 }
 
 /* tls_tickets_new - keys are derived when they are needed */
