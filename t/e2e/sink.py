@@ -3,8 +3,12 @@
 Threads, one a connection. Knobs can be changed while it runs: `refuse` maps a verb (EHLO MAIL RCPT
 DATA DOT) to a reply, or to a function of the command line that returns a reply or None; `delay`
 waits that many seconds before the reply to the final dot; `drop` closes at that verb.
+
+With `tls` (an ssl.SSLContext) it offers STARTTLS, or begins with the handshake (`implicit`).
+`starttls` spoils it: "garbage" stands behind the 220, "close" after it, "silence".
 """
 import socket
+import ssl
 import threading
 import time
 
@@ -14,15 +18,19 @@ from harness import free_port, wait_for
 class Received:
     """One message: envelope, the bytes, the number of its connection."""
 
-    def __init__(self, sender, to, raw, connection, options):
+    def __init__(self, sender, to, raw, connection, options, sock):
         self.sender, self.to, self.raw, self.connection, self.options = sender, to, raw, connection, options
+        self.tls = sock.version() if isinstance(sock, ssl.SSLSocket) else None
+        self.resumed = bool(self.tls and sock.session_reused)
+        self.certificate = sock.getpeercert() if self.tls else None
 
 
 class Sink:
     def __init__(self, port=None, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"), refuse=None,
-                 delay=0, drop=None, start=True):
+                 delay=0, drop=None, start=True, tls=None, implicit=False, starttls=None):
         self.port = port or free_port()
         self.extensions, self.refuse, self.delay, self.drop = list(extensions), refuse or {}, delay, drop
+        self.tls, self.implicit, self.starttls = tls, implicit, starttls
         self.messages, self.commands, self.connections = [], [], 0
         self.lock, self.open, self.listener = threading.Lock(), set(), None
         if start:
@@ -50,14 +58,15 @@ class Sink:
             threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
 
     def _serve(self, sock, number):
+        talk = Conversation(self, sock, number)
         try:
-            Conversation(self, sock, number).run()
+            talk.run()
         except (OSError, EOFError):
             pass
         finally:
             with self.lock:
-                self.open.discard(sock)
-            sock.close()
+                self.open.discard(talk.sock)
+            talk.sock.close()
 
     def close(self):
         if self.listener:
@@ -90,6 +99,26 @@ class Sink:
 class Conversation:
     def __init__(self, sink, sock, number):
         self.sink, self.sock, self.number, self.buffer = sink, sock, number, b""
+
+    def secure(self):
+        """TLS from here on; false: it is not to be."""
+        plain = self.sock
+        if self.sink.starttls == "close":
+            return False
+        if self.sink.starttls == "silence":
+            while plain.recv(65536):
+                pass
+            return False
+        self.sock = self.sink.tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        with self.sink.lock:
+            self.sink.open.discard(plain)
+            self.sink.open.add(self.sock)
+        self.sock.do_handshake()
+        return True
+
+    def extensions(self):
+        offered = self.sink.tls and not isinstance(self.sock, ssl.SSLSocket)
+        return [*self.sink.extensions, *(["STARTTLS"] if offered else [])]
 
     def say(self, text):
         self.sock.sendall(text.encode("utf-8", "surrogateescape") + b"\r\n")
@@ -126,6 +155,8 @@ class Conversation:
 
     def run(self):
         sink = self.sink
+        if sink.implicit and not self.secure():
+            return
         reply = self.verdict("CONNECT", "")
         self.say(reply or "220 sink.example.test ESMTP")
         if reply and reply.startswith("421"):
@@ -144,8 +175,13 @@ class Conversation:
                 if reply.startswith("421"):
                     return
             elif verb == "EHLO":
-                names = ["sink.example.test", *sink.extensions]
+                names = ["sink.example.test", *self.extensions()]
                 self.say("\r\n".join(f"250{'-' if i < len(names) - 1 else ' '}{n}" for i, n in enumerate(names)))
+            elif verb == "STARTTLS" and sink.tls:
+                self.say("220 go on" + ("\r\n250 injected" if sink.starttls == "garbage" else ""))
+                if not self.secure():
+                    return
+                sender, to, options = None, [], ""
             elif verb == "MAIL":
                 if sender is not None:
                     self.say("503 5.5.1 nested MAIL")
@@ -172,7 +208,7 @@ class Conversation:
                 reply = self.verdict("DOT", raw)
                 if reply is None:
                     with sink.lock:
-                        sink.messages.append(Received(sender, to, raw, self.number, options))
+                        sink.messages.append(Received(sender, to, raw, self.number, options, self.sock))
                 sender, to, options = None, [], ""
                 self.say(reply or "250 2.0.0 taken")
             elif verb == "RSET":
