@@ -226,6 +226,7 @@ struct conf_deliver {
 	CONF_SECTION_HEAD;
 	uint32_t port; /* of MX hosts, and of "[host]" without one */
 	bool ipv6;
+	uint32_t connections; /* all sites together */
 	char *ca; /* CA certificates; its content is in files where something is verified */
 	char *certificate; /* shown to fixed next hops that ask; "": none */
 	char *key;

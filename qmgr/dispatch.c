@@ -54,6 +54,7 @@ static void unlist(struct conn *conn)
 	if (conn->listed)
 		DL_DELETE(conn->pool->conns[conn->njobs], conn);
 	conn->listed = false;
+	crowd_busy(conn);
 }
 
 /* enlist - where one with its number of jobs belongs, if it may get more */
@@ -64,6 +65,8 @@ static void enlist(struct conn *conn)
 	if (more)
 		DL_APPEND(conn->pool->conns[conn->njobs], conn);
 	conn->listed = more;
+	if (more && !conn->njobs)
+		crowd_idle(conn);
 }
 
 /* emptiest - the connection with the fewest jobs whose worker has credit */
@@ -250,7 +253,7 @@ bool dispatch_open(struct pool *pool)
 	const struct conf_site *limits = &pool->site->limits;
 	struct target none = {.host = "", .port = (uint16_t)child_self()->conf->deliver.port};
 	const struct target *t = pool->ntargets ? &pool->targets[pool->target] : &none;
-	if (!d.open || !w || (pool->by_mx && !dest))
+	if (!d.open || !w || (pool->by_mx && !dest) || crowd_full(pool))
 		return false;
 	struct conn *conn = calloc(1, sizeof(*conn));
 	if (!conn)
@@ -262,6 +265,7 @@ bool dispatch_open(struct pool *pool)
 	conn->window = pool->transport == TRANSPORT_LOCAL ? 1 : POOL_WINDOW;
 	conn->dest = dest ? strdup(dest->name) : NULL;
 	conns_add(conn);
+	crowd_enter(conn);
 	w->nconns++;
 	pool->nconns++;
 	pool->site->nconns++;
@@ -280,10 +284,11 @@ bool dispatch_open(struct pool *pool)
 	return true;
 }
 
-/* close_conn - it finishes what is on the wire */
-static void close_conn(struct conn *conn)
+/* dispatch_close_conn - it finishes what is on the wire */
+void dispatch_close_conn(struct conn *conn)
 {
 	unlist(conn);
+	crowd_closing(conn);
 	conn->state = CONN_CLOSING;
 	CHAN_SEND(conn->worker->chan, deliver_close, .conn = conn->id);
 }
@@ -295,7 +300,7 @@ bool dispatch_close(struct pool *pool)
 	for (unsigned i = 0; !conn && i <= POOL_WINDOW; i++)
 		conn = pool->conns[i];
 	if (conn)
-		close_conn(conn);
+		dispatch_close_conn(conn);
 	return conn;
 }
 
@@ -303,13 +308,15 @@ bool dispatch_close(struct pool *pool)
 static void feed(struct pool *pool)
 {
 	struct conn *conn = NULL;
+	if (crowd_yield(pool))
+		dispatch_close(pool);
 	while (pool->nready && (conn = emptiest(pool)) && site_rate_ready(pool->site))
 		give(pool, conn);
 	if (!pool->nready || pool->conns[0])
 		return;
 	if (!site_may_open(pool->site, turns_has(pool, class_urgent())))
 		site_make_room(pool);
-	else if (site_rate_ready(pool->site))
+	else if (site_rate_ready(pool->site) && crowd_admit(pool))
 		dispatch_open(pool);
 }
 
@@ -323,6 +330,8 @@ static void kick(struct loop_task *task)
 		pool->kicked = false;
 		if (d.open)
 			feed(pool);
+		if (!d.kicked)
+			crowd_pump();
 	}
 }
 
@@ -431,7 +440,7 @@ void dispatch_conn_open(struct conn *conn)
 	conn->state = CONN_OPEN;
 	conn->pool->site->opening--;
 	if (conn->pool->site->state == SITE_DOWN) { /* it was parked meanwhile */
-		close_conn(conn);
+		dispatch_close_conn(conn);
 		return;
 	}
 	enlist(conn);

@@ -39,12 +39,15 @@ struct conn {
 	enum conn_state state;
 	struct worker *worker;
 	struct pool *pool;
-	struct conn *next, *prev; /* of the pool's list for njobs, when OPEN */
+	struct conn *next, *prev;           /* of the pool's list for njobs, when OPEN */
+	struct conn *idle_next, *idle_prev; /* of the crowd's (qmgr/crowd.h) */
 	struct job *jobs;
 	uint32_t njobs;
 	uint32_t window; /* jobs it may have */
 	uint32_t given;  /* jobs given to it so far */
 	bool listed;     /* in the pool's list */
+	bool idle;       /* in the crowd's list */
+	bool asked;      /* to close */
 	bool proved;     /* an answer on it was more than trouble of the site */
 	char *dest;      /* whose domain it was opened for; NULL: a fixed host */
 	UT_hash_handle hh;
@@ -63,6 +66,8 @@ bool dispatch_open(struct pool *pool);
  * the rest comes back as not tried. False: it has none that could be closed.
  */
 bool dispatch_close(struct pool *pool);
+/* That one, after what it has on the wire. */
+void dispatch_close_conn(struct conn *conn);
 /* All pools: a worker came, or jobs may be given out again. */
 void dispatch_all(void);
 

@@ -327,6 +327,7 @@ void site_bind_trouble(struct dest *dest, const char *text)
 /* free_pool - out of its site */
 static void free_pool(struct pool *pool)
 {
+	crowd_forget(pool);
 	HASH_DELETE(hh, pools, pool);
 	DL_DELETE(pool->site->pools, pool);
 	if (pool->site->probe_pool == pool)

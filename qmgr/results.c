@@ -47,6 +47,7 @@ static void conn_gone(struct conn *conn)
 	if (conn->state == CONN_OPENING)
 		pool->site->opening--;
 	dispatch_drop_jobs(conn);
+	crowd_leave(conn);
 	conn->worker->nconns--;
 	pool->nconns--;
 	pool->site->nconns--;

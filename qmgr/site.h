@@ -23,6 +23,7 @@
 #include "lib/hash.h"
 #include "lib/job.h"
 #include "lib/msg.h"
+#include "qmgr/crowd.h"
 #include "qmgr/rate.h"
 #include "qmgr/throttle.h"
 #include "qmgr/turns.h"
@@ -101,6 +102,7 @@ struct pool {
 	uint32_t nconns;
 	struct pool *kick_next; /* of those that are looked at at the end of the turn */
 	bool kicked;
+	struct crowd_place place; /* in the line for a connection */
 	UT_hash_handle hh; /* in the table of all pools, by key */
 	size_t key_len;
 	char key[];

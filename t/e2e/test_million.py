@@ -266,3 +266,28 @@ def test_flush_of_everything(house, many):
         got = hop.got()
         assert len(got) == MESSAGES and max(got.values()) == 1
     b.stop(60)
+
+
+def standing(port):
+    """Connections to a port of the loopback network, as /proc/net/tcp has them on our side."""
+    with open("/proc/net/tcp") as f:
+        rows = [line.split() for line in f][1:]
+    return sum(1 for r in rows if r[2].endswith(f":{port:04X}") and r[3] == "01")
+
+
+def test_connections_in_all(house, many):
+    """200 sites and eight connections: idle ones make room at once, sites take turns, the limit holds."""
+    hop = house.load_sink(all=True, delay=10)
+    config = many.config(hop.port)
+    config["text"] = f"deliver {{ port = {hop.port}  ipv6 = false  connections = 8 }}"
+    b = house.baton(start=False, **config)
+    fill(b.spool, 2000, 200)
+    began, most = time.monotonic(), 0
+    up(b)
+    while hop.count() < 2000:
+        most = max(most, standing(hop.port))
+        assert time.monotonic() - began < 30 * SLOW, f"{hop.count()} messages"
+    print(f"2000 messages to 200 sites in {time.monotonic() - began:.1f} s over at most {most} connections")
+    assert 4 <= most <= 16, most  # those that wait for the answer to QUIT aren't counted by qmgr
+    assert max(hop.got().values()) == 1
+    b.stop(60)
