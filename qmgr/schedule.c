@@ -112,10 +112,16 @@ unsigned schedule_spare(const struct dest *dest)
 	return left < here ? left : here;
 }
 
-/* schedule_few - how many the lane may have in memory whatever others have */
+/*
+ * schedule_few - how many the lane may have in memory whatever others have. Lanes share places in
+ * the table, but one has no more than its destination: that is only looked at again when one of
+ * its own leaves, so it must not wait for another one's.
+ */
 unsigned schedule_few(const struct dest *dest, uint32_t lane)
 {
-	uint16_t n = *share_of(dest, lane);
+	uint32_t n = *share_of(dest, lane);
+	if (n > dest->nactive)
+		n = dest->nactive;
 	unsigned few = n < WINDOW_FEW ? WINDOW_FEW - n : 0u, spare = schedule_spare(dest);
 	return few < spare ? few : spare;
 }

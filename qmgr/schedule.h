@@ -20,7 +20,7 @@
 
 #define WINDOW_ALL        20000u
 #define WINDOW_DEST       4000u
-#define WINDOW_DEST_MIN   4u
+#define WINDOW_DEST_MIN   20u  /* so that a connection is worth opening */
 #define WINDOW_FEW        16u   /* of one sender at a destination, whatever others have there */
 #define WINDOW_SPARE      4000u /* for that, beyond WINDOW_ALL ... */
 #define WINDOW_SPARE_DEST 1000u /* ... and beyond WINDOW_DEST */
