@@ -47,7 +47,8 @@ static const char full[] =
     "retry { first = 2m factor = 1.25 max = 1h lifetime = 1d warn = 0 }\n"
     "resolver { servers = { \"127.0.0.1:54\", \"[::1]\" } cache = 1M\n"
     " lookup_cache = 2M trusted = \"10.0.0.0/8\" hosts = \"/h\" }\n"
-    "deliver { port = 26 ipv6 = no connections = 9 ca = \"/ca\" certificate = \"/cc\" key = \"/ck\" }\nmetrics { "
+    "deliver { port = 26 ipv6 = no connections = 9"
+    " ca = \"/ca\" certificate = \"/cc\" key = \"/ck\" }\nmetrics { "
     "address = \"127.0.0.1\" }\n";
 
 /* value - an option as text */
