@@ -63,7 +63,7 @@ void schedule_note(struct dest *dest, uint32_t lane, uint64_t due_ms)
 	}
 	uint64_t before = dest->index_due;
 	if (dest_parked(dest))
-		dest->walk.again = true; /* all of it, once its site is up */
+		walk_rewind(&dest->walk); /* all of it, once its site is up */
 	else
 		walk_note(&dest->walk, lane, due_ms, now_ms());
 	dest->index_due = walk_due(&dest->walk);

@@ -166,5 +166,9 @@ void walk_notes_apply(struct walk *walk, const struct walk_notes *notes, uint64_
 		walk_note(walk, notes->v[i].lane, notes->v[i].due, now);
 	if (notes->later < walk->later)
 		walk->later = notes->later;
-	walk->again |= notes->again;
+	if (!notes->again)
+		return;
+	walk->again = true;
+	for (uint32_t i = 0; i < walk->nopen; i++)
+		walk->open[i].whole = false; /* it may lie behind us in any of them */
 }

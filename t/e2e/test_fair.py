@@ -1,7 +1,6 @@
 """Fairness: one sender's backlog doesn't delay another one's mail, nor urgent mail; what goes together."""
 import threading
-
-import pytest
+import time
 
 from harness import SOAK, wait_for
 from smtp import message
@@ -16,10 +15,11 @@ class Gate:
     """A hop that answers no final dot while it is closed, and remembers who came when."""
 
     def __init__(self, house):
-        self.open = threading.Event()
+        self.open, self.slow = threading.Event(), 0
         self.hop = house.sink(refuse={"DOT": self.dot})
 
     def dot(self, line):
+        time.sleep(self.slow)
         self.open.wait(300)
 
     def place(self, sender):
@@ -81,3 +81,65 @@ def test_others_pass_a_backlog_after_a_restart(house):
     print("after", places, "deliveries")
     assert max(places) <= CONNECTIONS * 5 + NEAR, places
     b.kill_tree()
+
+
+def took(hop, start=0):
+    """The senders in the order their mail came."""
+    return [m.sender for m in list(hop.messages)[start:]]
+
+
+def test_classes_share_by_weight(house):
+    """Bulk by its header against normal: ten to one while both wait; the log names what isn't normal."""
+    gate = Gate(house)
+    b = house.baton(route=gate.hop, site=f"connections = {CONNECTIONS}")
+    client = b.smtp()
+    for i in range(400):
+        client.send("bulk@client.example.test", "x@other.test", message(f"b{i}", Precedence="bulk"))
+        client.send("normal@client.example.test", "x@other.test", message(f"n{i}"))
+    client.quit()
+    gate.open.set()
+    gate.hop.wait(800, 60)
+    normal = took(gate.hop, CONNECTIONS * 5)[:330].count("normal@client.example.test")
+    print(normal, "of 330 are normal")
+    assert 285 <= normal <= 315, normal
+    b.wait_log(r"from=bulk@\S+ .*class=bulk")
+    b.wait_empty()
+    b.stop()
+
+
+def test_a_class_outlives_a_restart(house):
+    """It is in the row: asked for by name, before and after; its own lifetime ends it."""
+    hop = house.sink(refuse={"RCPT": "450 4.2.1 not now"})
+    text = 'class "brief" { header = "X-Brief"  lifetime = "3s" }'
+    b = house.baton(route=hop, text=text, retry='first = "1s"  max = "2s"')
+    client = b.smtp()
+    client.send("a@client.example.test", "x@other.test", message("brief", X_Brief="1"))
+    client.send("a@client.example.test", "y@other.test", message("long"))
+    client.quit()
+    wait_for(lambda: [r["class"] for r in b.queue("--class", "brief")] == ["brief"])
+    b.kill_tree()
+    b.start()
+    assert len(b.queue("--class", "normal")) == 1
+    b.wait_log("result=expired", 30)
+    assert [r["class"] for r in b.queue() if r["recipients"][0]["address"] == "y@other.test"] == ["normal"]
+    assert not [r for r in b.queue() if r["recipients"][0]["address"] == "x@other.test"]
+    b.stop()
+
+
+def test_urgent_mail_has_connections_of_its_own(house):
+    """Of five connections ordinary mail opens four; the fifth opens for urgent mail."""
+    gate = Gate(house)
+    gate.slow = 0.01  # the site is given more connections as it takes mail
+    gate.open.set()
+    b = house.baton(route=gate.hop, site="connections = 5", text=URGENT)
+    backlog(house, b, 1500)
+    wait_for(lambda: len(gate.hop.open) == 4)
+    gate.hop.wait(400)
+    gate.open.clear()
+    assert len(gate.hop.open) == 4
+    b.smtp().send("alerts@client.example.test", "x@other.test", message("urgent"))
+    wait_for(lambda: len(gate.hop.open) == 5)
+    gate.slow = 0
+    gate.open.set()
+    b.wait_empty(60)
+    b.stop()

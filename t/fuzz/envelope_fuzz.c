@@ -26,5 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (n != env.nrcpts || !n)
 		abort();
+	struct msg_bytes field;
+	pos = n = 0;
+	while (envelope_next_header(data, size, &pos, &field) == 1)
+		n++;
+	if (n != env.nheaders)
+		abort();
 	return 0;
 }

@@ -65,6 +65,17 @@ static void test_there_and_back(void **state)
 	assert_int_equal(rcpt.notify, 4);
 	assert_int_equal(rcpt.parent, 0);
 	assert_int_equal(envelope_next_rcpt(w.data, w.len, &pos, &rcpt), 0);
+	struct msg_bytes field;
+	pos = 0;
+	assert_int_equal(env.nheaders, 0);
+	assert_int_equal(envelope_next_header(w.data, w.len, &pos, &field), 0);
+	envelope_put_bytes(&w, ENV_HEADER, "List-Id: <l>", 12);
+	assert_int_equal(envelope_read(w.data, w.len, &env), 0);
+	assert_int_equal(env.nheaders, 1);
+	pos = 0;
+	assert_int_equal(envelope_next_header(w.data, w.len, &pos, &field), 1);
+	assert_memory_equal(field.data, "List-Id: <l>", 12);
+	assert_int_equal(envelope_next_header(w.data, w.len, &pos, &field), 0);
 	envelope_writer_free(&w);
 }
 

@@ -221,6 +221,32 @@ static void test_notes(void **state)
 	assert_true(walk.again && walk.later == NOW + 7);
 }
 
+/* More came during a slice than notes could hold: also what lies behind us in an open lane. */
+static void test_behind_an_open_lane(void **state)
+{
+	struct index_ops ops;
+	struct walk_notes notes;
+	unsigned char *seen = calloc(1, 1000), *all = calloc(1, 1000);
+	(void)state;
+	index_ops_init(&ops);
+	for (uint64_t i = 1; i <= 500; i++)
+		put(&ops, HEAVY, 1000 + i, i);
+	write_all(&ops);
+	walk_rewind(&walk);
+	assert_int_equal(slice(100, true, seen), 100);
+	put(&ops, HEAVY, 7, 600);
+	write_all(&ops);
+	walk_notes_init(&notes);
+	notes.again = true;
+	walk_notes_apply(&walk, &notes, NOW);
+	walk.rest_till = 0;
+	slice(100, true, all); /* some of it for the second time */
+	assert_true(all[600]);
+	index_ops_free(&ops);
+	free(seen);
+	free(all);
+}
+
 /* A lane is a class and a sender, whatever the sender's case; a list's many addresses are one. */
 static void test_lanes(void **state)
 {
@@ -249,6 +275,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(
 		test_more_heavy_lanes_than_may_be_open, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_notes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_behind_an_open_lane, setup, teardown),
 	    cmocka_unit_test(test_lanes),
 	};
 	return cmocka_run_group_tests_name("walk", tests, NULL, NULL);
