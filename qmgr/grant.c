@@ -7,7 +7,9 @@
 #include "qmgr/grant.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -182,6 +184,30 @@ static void refill(void)
 			if (!make((enum segment_kind)kind))
 				return;
 		}
+	}
+}
+
+/* run_trim - on the helper thread; nobody has the file yet */
+static void run_trim(struct work *work)
+{
+	struct spare *s = (struct spare *)work;
+	if (fallocate(s->wfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)s->size))
+		log_debug("a spare segment keeps its space: %s", strerror(errno));
+}
+
+/* grant_trim - spares out of the pool give their space back; meanwhile they are none */
+void grant_trim(void)
+{
+	struct spare *s, *tmp;
+	DL_FOREACH_SAFE (g.spares[SEGMENT_SHARED], s, tmp) {
+		if (!s->reused)
+			continue;
+		DL_DELETE(g.spares[SEGMENT_SHARED], s);
+		g.nspares[SEGMENT_SHARED]--;
+		g.making[SEGMENT_SHARED]++;
+		s->reused = false;
+		s->work.run = run_trim;
+		work_submit(work_files, &s->work);
 	}
 }
 

@@ -23,3 +23,6 @@ void grant_init(uint64_t last);
 /* WANT: count segments of a kind. */
 void grant_want(struct smtpd_link *link, unsigned kind, unsigned count);
 void grant_link_gone(struct smtpd_link *link);
+
+/* No segment was wanted for long: those that are made ahead take no space either. */
+void grant_trim(void);

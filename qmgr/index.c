@@ -25,6 +25,8 @@
 #include "qmgr/keys.h"
 
 #define STARTS_MAX 2 /* starts that may end badly before the index is put aside */
+#define STARTING   "starting"
+#define AUDITING   "auditing"
 
 static struct {
 	char dir[4000];
@@ -150,20 +152,37 @@ static int put_aside(const char *why)
 	return mkdir(ix.dir, 0700) ? -errno : 0;
 }
 
-/* count_start - one more start that hasn't ended well yet; how many before it didn't */
-static long count_start(void)
+/* count - one more in a mark's file, which index_started() or index_audited() takes away; how many
+ */
+static long count(const char *mark)
 {
 	char name[4096];
 	struct stat st;
-	int fd = open(
-	    path(name, sizeof(name), "starting"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int fd =
+	    open(path(name, sizeof(name), mark), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return 0;
-	long before = fstat(fd, &st) ? 0 : (long)st.st_size;
 	if (write(fd, "+", 1) != 1)
 		log_warn("index: %s", name);
+	long n = fstat(fd, &st) ? 0 : (long)st.st_size;
 	close(fd);
-	return before;
+	return n;
+}
+
+/* counted - without one more */
+static long counted(const char *mark)
+{
+	char name[4096];
+	struct stat st;
+	return stat(path(name, sizeof(name), mark), &st) ? 0 : (long)st.st_size;
+}
+
+/* uncount - what was feared hasn't come */
+static void uncount(const char *mark)
+{
+	char name[4096];
+	if (unlink(path(name, sizeof(name), mark)) && errno != ENOENT)
+		log_warn("index: %s", name);
 }
 
 /* index_open - open, or put a broken one aside and begin a new one */
@@ -177,14 +196,14 @@ int index_open(const char *dir, uint64_t map_size, bool *fresh)
 	*fresh = access(path(name, sizeof(name), "data.mdb"), F_OK) != 0;
 	if (access(path(name, sizeof(name), "abandoned"), F_OK) == 0)
 		err = put_aside("a write had failed");
-	else if (count_start() >= STARTS_MAX)
+	else if (count(STARTING) > STARTS_MAX || counted(AUDITING) >= INDEX_AUDITS_MAX)
 		err = put_aside("the last starts with it failed");
 	else
 		goto open;
 	*fresh = true;
 	if (err)
 		return err;
-	count_start();
+	count(STARTING);
 open:
 	err = open_env(map_size);
 	if (!err || err == -ENOSPC || err == -ENOMEM || err == -EACCES || err == -EROFS)
@@ -194,16 +213,26 @@ open:
 	err = put_aside("unreadable");
 	if (err)
 		return err;
-	count_start();
+	count(STARTING);
 	return open_env(map_size);
 }
 
 /* index_started - forget the failed starts */
 void index_started(void)
 {
-	char name[4096];
-	if (unlink(path(name, sizeof(name), "starting")) && errno != ENOENT)
-		log_warn("index: %s", name);
+	uncount(STARTING);
+}
+
+/* index_auditing - from here on reading it may end the process */
+void index_auditing(void)
+{
+	count(AUDITING);
+}
+
+/* index_audited - it didn't */
+void index_audited(void)
+{
+	uncount(AUDITING);
 }
 
 /* index_abandon - leave a mark for the next start */

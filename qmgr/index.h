@@ -36,6 +36,12 @@ void index_close(void);
 /* The start went well: the next start trusts the index again. */
 void index_started(void);
 
+#define INDEX_AUDITS_MAX 3 /* starts whose audit may end badly before the index is put aside */
+
+/* The audit goes on, it is through: see qmgr/audit.h. */
+void index_auditing(void);
+void index_audited(void);
+
 /*
  * Keeps a file of INDEX_RESERVE bytes that is given back when a commit finds the disk full:
  * deleting from the index needs pages too. Makes it anew when there is room for twice as much;

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Straight lists of puts and gets. The first byte of a row is the version of its form; a reader
- * refuses another one, and the index is then rebuilt from the segments.
+ * Straight lists of puts and gets. The first byte of a row is the version of its form, the last
+ * four are a sum over the rest: LMDB has none. A reader refuses what doesn't fit, and the index is
+ * then rebuilt from the segments.
  */
 #include "qmgr/keys.h"
 
+#include <string.h>
+#include <xxhash.h>
+
 #include "lib/wire.h"
 
-#define ROW_VERSION 3
+#define ROW_VERSION 4
+#define ROW_SUM     4
+#define ROW_ROOM    (KEYS_ROW_MAX - ROW_SUM)
 
 /* keys_msg - key of a message */
 size_t keys_msg(unsigned char buf[8], uint64_t id)
@@ -101,22 +107,36 @@ static struct msg_bytes get_text(struct wire_in *in)
 /* start_row - a writer that has put the version */
 static void start_row(struct wire_out *w, unsigned char buf[KEYS_ROW_MAX])
 {
-	wire_out_fixed(w, buf, KEYS_ROW_MAX);
+	wire_out_fixed(w, buf, ROW_ROOM);
 	wire_put_u8(w, ROW_VERSION);
 }
 
-/* end_row - the length or the error */
-static int end_row(const struct wire_out *w)
+/* keys_seal_row - the sum in its last bytes */
+void keys_seal_row(void *row, size_t len)
 {
-	int err = wire_out_end(w);
-	return err ? err : (int)w->len;
+	uint32_t sum = htobe32((uint32_t)XXH3_64bits(row, len - ROW_SUM));
+	memcpy((char *)row + len - ROW_SUM, &sum, ROW_SUM);
 }
 
-/* open_row - a reader behind the version */
+/* end_row - the sum behind it; the length or the error */
+static int end_row(struct wire_out *w)
+{
+	int err = wire_out_end(w);
+	if (err)
+		return err;
+	keys_seal_row(w->base, w->len + ROW_SUM);
+	return (int)(w->len + ROW_SUM);
+}
+
+/* open_row - a reader behind the version, if the sum is right */
 static void open_row(struct wire_in *in, const void *data, size_t len)
 {
-	wire_in_init(in, data, len);
-	if (wire_get_u8(in) != ROW_VERSION)
+	uint32_t sum = 0;
+	size_t n = len < ROW_SUM ? 0 : len - ROW_SUM;
+	wire_in_init(in, data, n);
+	if (n)
+		memcpy(&sum, (const char *)data + n, ROW_SUM);
+	if (wire_get_u8(in) != ROW_VERSION || be32toh(sum) != (uint32_t)XXH3_64bits(data, n))
 		wire_in_fail(in);
 }
 
@@ -184,12 +204,12 @@ int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX
 	wire_put_bytes(&w, row->address.data, row->address.len);
 	put_text(&w, row->class_name, KEYS_CLASS_MAX);
 	put_text(&w, row->status, 16);
-	size_t room = KEYS_ROW_MAX - w.len;
+	size_t room = ROW_ROOM - w.len;
 	size_t host = room > 200 ? 80 : 0;
 	/* whole or not at all: cut xtext may be none, and a next hop would refuse it */
 	put_text(&w, row->orcpt, row->orcpt.len + host + 16 <= room ? 500 : 0);
 	put_text(&w, row->host, host);
-	room = w.len + 4 < KEYS_ROW_MAX ? KEYS_ROW_MAX - w.len - 4 : 0;
+	room = w.len + 4 < ROW_ROOM ? ROW_ROOM - w.len - 4 : 0;
 	put_text(&w, row->text, room);
 	return end_row(&w);
 }

@@ -12,7 +12,8 @@
  *   meta   a word                      -> what KEYS_META_... says
  *   site   name                        -> struct row_site: what was learned of it
  *
- * A row stays under KEYS_ROW_MAX bytes: what peers said is cut to fit.
+ * A row stays under KEYS_ROW_MAX bytes: what peers said is cut to fit. It ends with a sum over the
+ * rest, so that a bit that has flipped on the disk is noticed when the row is read.
  */
 #pragma once
 
@@ -28,7 +29,7 @@
 #define KEYS_DUE_MAX     (KEYS_DEST_MAX + KEYS_DUE_TAIL)
 #define KEYS_META_IDS    "ids" /* no name or ID up to this one may be given out again */
 #define KEYS_META_FORMAT "format"
-#define KEYS_FORMAT      "3" /* changes with any key or row: another one is put aside, rebuilt */
+#define KEYS_FORMAT      "4" /* changes with any key or row: another one is put aside, rebuilt */
 #define KEYS_CLASS_MAX   32  /* bytes of a class's name that a row keeps */
 #define KEYS_META_PAUSE  "pause" /* then kind u8, name: since u64, until u64 (0: for good) */
 
@@ -148,6 +149,9 @@ int keys_put_msg_row(const struct row_msg *row, unsigned char buf[KEYS_ROW_MAX])
 int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX]);
 int keys_put_seg_row(const struct row_seg *row, unsigned char buf[KEYS_ROW_MAX]);
 int keys_put_site_row(const struct row_site *row, unsigned char buf[KEYS_ROW_MAX]);
+
+/* Sets the sum of a row of len bytes: for tests that make rows by hand. */
+void keys_seal_row(void *row, size_t len);
 
 /* And back: 0 or -EBADMSG. */
 int keys_get_msg_row(const void *data, size_t len, struct row_msg *row);

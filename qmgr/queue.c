@@ -7,6 +7,7 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/audit.h"
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
 #include "qmgr/class.h"
@@ -113,6 +114,7 @@ static void on_neighbours(void)
 static void on_loaded(void)
 {
 	index_started(); /* it was read from end to end, as far as a start does */
+	audit_start();
 	links_wait(on_neighbours);
 }
 

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "qmgr/batch.h"
+#include "qmgr/grant.h"
 #include "qmgr/links.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
@@ -240,8 +241,11 @@ static void space_known(struct work *work)
 	counter_set(C_spool_free_bytes, rc.free_bytes);
 	counter_set(C_segments_live, segment_count());
 	rc.roomy = rc.free_bytes > min + POOL_ROOM;
-	if (!rc.roomy || now_ms() > rc.wanted_ms + POOL_IDLE_MS)
+	bool idle = now_ms() > rc.wanted_ms + POOL_IDLE_MS;
+	if (!rc.roomy || idle)
 		drop_pool();
+	if (idle)
+		grant_trim();
 	enum pressure now = rc.free_bytes < min ? PRESSURE_FULL : PRESSURE_NONE;
 	if (now == rc.pressure)
 		return;

@@ -44,6 +44,40 @@ static void seen(uint64_t id)
 		rec.last = id;
 }
 
+struct counting {
+	uint64_t name;
+	uint32_t n;
+};
+
+/* count_message - a key of the segment's range */
+static int count_message(
+    struct msg_bytes key, struct msg_bytes value, struct msg_bytes *seek, void *arg)
+{
+	struct counting *c = arg;
+	uint64_t id;
+	(void)value, (void)seek;
+	if (keys_get_msg(key.data, key.len, &id))
+		return -EBADMSG;
+	if (id - c->name >= SEGMENT_IDS)
+		return 1;
+	c->n++;
+	return 0;
+}
+
+/*
+ * count_messages - whether the index has as many as the segment's row says: for those that may
+ * still grow, which the audit can't count later; there are as many as writers
+ */
+static int count_messages(uint64_t name, uint32_t live)
+{
+	unsigned char key[8];
+	struct counting c = {.name = name};
+	int err = index_walk(TABLE_MSG, key, keys_msg(key, name), count_message, &c);
+	if (err < 0)
+		return err;
+	return c.n == live ? 0 : -EBADMSG;
+}
+
 /* found_row - a segment the index knows */
 static int found_row(
     struct msg_bytes key, struct msg_bytes value, struct msg_bytes *seek, void *arg)
@@ -62,11 +96,12 @@ static int found_row(
 	seg->rows = row.live;
 	seg->live_bytes = row.live_bytes;
 	if (row.end) {
+		seg->whole = row.taken == row.end;
 		seg->submitted = row.end;
 		seg->state = SEGMENT_CLOSED;
 	}
 	seen(name + SEGMENT_IDS);
-	return 0;
+	return seg->whole || !row.live ? 0 : count_messages(name, row.live);
 }
 
 /* found_file - a file of the spool */

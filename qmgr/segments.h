@@ -68,6 +68,8 @@ struct segment {
 	uint64_t punched_live; /* live_bytes when this run punched it; 0: it didn't */
 	bool punched;          /* it has a map: not to be written over */
 	bool damaged;          /* a record can't be read: the file is kept for a person */
+	bool whole;            /* at start: closed and taken to its end */
+	uint32_t audited;      /* messages that the audit has seen */
 	bool queued;           /* intake has it in its list */
 	bool found;            /* at start: the file is there */
 	uint8_t write;         /* enum write_state */

@@ -43,7 +43,7 @@ static void rows(struct msg_bytes in)
 /* keys - of the index; a row that is read can be written */
 static void keys(struct msg_bytes in)
 {
-	unsigned char buf[KEYS_ROW_MAX], key[KEYS_DUE_MAX];
+	unsigned char buf[KEYS_ROW_MAX], row[KEYS_ROW_MAX], key[KEYS_DUE_MAX];
 	struct row_msg msg;
 	struct row_rcpt rcpt;
 	struct row_seg seg;
@@ -56,6 +56,11 @@ static void keys(struct msg_bytes in)
 	    keys_due(key, dest.data, dest.len, &at) != in.len)
 		abort();
 	(void)keys_get_rcpt(in.data, in.len, &id, &number);
+	if (in.len < 8 || in.len > sizeof(row))
+		return;
+	memcpy(row, in.data, in.len);
+	keys_seal_row(row, in.len); /* else nothing would get past the sum */
+	in.data = (const char *)row;
 	if (keys_get_msg_row(in.data, in.len, &msg) == 0)
 		(void)keys_put_msg_row(&msg, buf);
 	if (keys_get_rcpt_row(in.data, in.len, &rcpt) == 0)

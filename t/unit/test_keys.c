@@ -173,8 +173,10 @@ static void test_site_row(void **state)
 	assert_true(len > 0);
 	/* a field of a later version is skipped */
 	static const unsigned char later[] = {100, 0, 0, 0, 0, 0, 0, 0, 1};
-	memcpy(buf + len, later, sizeof(later));
+	memcpy(buf + len - 4, later, sizeof(later)); /* over the sum */
 	len += (int)sizeof(later);
+	assert_int_equal(keys_get_site_row(buf, (size_t)len, &out), -EBADMSG);
+	keys_seal_row(buf, (size_t)len);
 	assert_int_equal(keys_get_site_row(buf, (size_t)len, &out), 0);
 	assert_true(out.used_ms == 1 && out.limit == 2 && out.ceiling == 3 && out.hold_ms == 4);
 	assert_true(out.try_ms == 5 && out.recipients == 6 && out.down_ms == 7);
@@ -184,7 +186,7 @@ static void test_site_row(void **state)
 	assert_memory_equal(out.trouble.data, "421 no", 6);
 	assert_int_equal(keys_get_site_row(buf, (size_t)len - 1, &out), -EBADMSG);
 	/* what is 0 isn't stored */
-	assert_int_equal(keys_put_site_row(&(struct row_site){0}, buf), 1);
+	assert_int_equal(keys_put_site_row(&(struct row_site){0}, buf), 5);
 }
 
 int main(void)

@@ -1,0 +1,115 @@
+"""A damaged index: whatever bit has flipped, what was queued is delivered, once, and nothing that was
+delivered before is sent again. The clock far ahead: nothing bounces untried."""
+import os
+import random
+import shutil
+import time
+
+import pytest
+
+from harness import SANITIZED, SOAK, wait_for
+
+QUEUED = 3000 if SOAK else 300
+SEVERAL = 20  # messages of two recipients, of which one has its mail already
+LATER = 'route "later.test" {{ to = "[127.0.0.1]:{}" }}'
+
+
+def flip(path, rng, bits):
+    with open(path, "r+b") as f:
+        size = os.fstat(f.fileno()).st_size
+        for _ in range(bits):
+            at = rng.randrange(size)
+            f.seek(at)
+            byte = f.read(1)[0]
+            f.seek(at)
+            f.write(bytes([byte ^ 1 << rng.randrange(8)]))
+
+
+def cut(path, rng, _):
+    os.truncate(path, rng.randrange(os.path.getsize(path)))
+
+
+def blank(path, rng, pages):
+    """Pages of zeros, as a disk may leave them."""
+    with open(path, "r+b") as f:
+        size = os.fstat(f.fileno()).st_size
+        for _ in range(pages):
+            f.seek(rng.randrange(size // 4096) * 4096)
+            f.write(bytes(4096))
+
+
+def remove(path, _rng, _):
+    os.unlink(path)
+
+
+WAYS = [(flip, 1), (flip, 10), (flip, 100), (flip, 3000), (cut, 0), (blank, 1), (blank, 20), (remove, 0)]
+
+
+class Base:
+    """A spool with mail that waits for a next hop that is down, to be copied for each damage."""
+
+    def __init__(self, house):
+        self.house, self.first = house, house.load_sink()
+        self.down = house.sink(start=False)
+        self.b = b = house.baton(route=self.first, text=LATER.format(self.down.port), retry='first = "1h"')
+        house.load(b.port, ok=QUEUED, to="c@other.test", prefix="gone").wait()
+        house.load(b.port, ok=QUEUED, to="b@later.test", prefix="q").wait()
+        c = b.smtp()
+        for i in range(SEVERAL):
+            c.send("a@client.example.test", ["b@other.test", "b@later.test"], b"X-Id: both-%d\r\n\r\n" % i)
+        wait_for(lambda: len(b.queue()) == QUEUED + SEVERAL, 30, every=0.2)
+        wait_for(lambda: sum(self.first.got().values()) == QUEUED + SEVERAL, 30, every=0.1)
+        b.stop()
+        self.before = self.first.got()
+        self.copy = house.path("spool-copy")
+        shutil.copytree(b.spool, self.copy)
+
+    def again(self):
+        shutil.rmtree(self.b.spool)
+        shutil.copytree(self.copy, self.b.spool)
+
+    def deliver(self, what):
+        """Starts on what is there; everything comes, once, or it is said what didn't."""
+        b, began, seen = self.b, time.monotonic(), len(self.b.log)
+        book = self.house.path(f"sunk{self.down.port}")
+        if os.path.exists(book):
+            os.unlink(book)
+        later = self.house.load_sink(port=self.down.port)
+        b.start()
+
+        def empty():
+            """all that waits to be delivered"""
+            b.tool("batonctl", "flush", "--all", check=False)
+            return sum(later.got().values()) >= QUEUED + SEVERAL and \
+                b.tool("batonctl", "queue", "--json", check=False).stdout == b""
+        try:
+            wait_for(empty, 60, every=0.3)
+        except AssertionError:
+            raise AssertionError(f"{what}: {len(later.got())} of {QUEUED + SEVERAL} came\n{b.log_tail()}")
+        took = time.monotonic() - began
+        b.stop()
+        got = later.got()
+        later.close()
+        assert set(got.values()) == {1} and len(got) == QUEUED + SEVERAL, what
+        assert self.first.got() == self.before, f"{what}: mail that was delivered is sent again"
+        log = b.log[seen:]
+        deaths = log.count(b"child=qmgr/1 how=")
+        assert deaths <= 5, f"{what}: qmgr ended {deaths} times\n{b.log_tail()}"
+        rebuilt = b"put aside as" in log or b"is read again" in log or b"are read again" in log
+        print(f"{what}: {took:.1f} s, qmgr ended {deaths} times, {'rebuilt' if rebuilt else 'as it was'}")
+
+
+@pytest.fixture
+def base(house):
+    return Base(house)
+
+
+def test_a_damaged_index(base):
+    rng = random.Random(int(os.environ.get("BATON_SEED", time.time_ns())))
+    rounds = 8 if SOAK else 1
+    ways = [way for _ in range(rounds) for way in (WAYS if SOAK else rng.sample(WAYS, 2 if SANITIZED else 4))]
+    for damage, n in ways:
+        seed = rng.randrange(1 << 32)
+        base.again()
+        damage(os.path.join(base.b.spool, "index/data.mdb"), random.Random(seed), n)
+        base.deliver(f"{damage.__name__} {n} (seed {seed})")
