@@ -1,7 +1,9 @@
 """A damaged index: whatever bit has flipped, what was queued is delivered, once, and nothing that was
 delivered before is sent again. The clock far ahead: nothing bounces untried."""
+import glob
 import os
 import random
+import re
 import shutil
 import time
 
@@ -113,3 +115,48 @@ def test_a_damaged_index(base):
         base.again()
         damage(os.path.join(base.b.spool, "index/data.mdb"), random.Random(seed), n)
         base.deliver(f"{damage.__name__} {n} (seed {seed})")
+
+
+def shifted(years):
+    """The command that starts another one with its wall clock so far ahead; none without libfaketime."""
+    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    return found and ["env", f"LD_PRELOAD={found[0]}", f"FAKETIME=+{years}y", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizer wants to be loaded first")
+@pytest.mark.parametrize("lost", [False, True], ids=["", "index lost"])
+def test_the_clock_ten_years_ahead(house, lost):
+    """All that waits has outlived its lifetime by years: it is tried once more, nothing bounces."""
+    down = house.sink(start=False)
+    b = house.baton(route=house.sink(), text=LATER.format(down.port), retry='first = "1h"')
+    c = b.smtp()
+    for i in range(30):
+        c.send("a@other.test", "b@later.test", b"Subject: %d\r\n\r\n" % i)
+    wait_for(lambda: len(b.queue()) == 30, 10)
+    b.stop()
+    if lost:
+        shutil.rmtree(os.path.join(b.spool, "index"))
+    b.wrap = shifted(10)
+    assert b.wrap, "libfaketime is not installed"
+    down.start()
+    after = len(b.log)
+    b.start()
+    down.wait(30, 20)
+    b.wait_empty()
+    assert re.search(rb"\n20[3-9]\d-", b.log[after:]), "the clock is what it was"
+    assert len(down.messages) == 30 and b"notice" not in b.log[after:], b.log_tail()
+    b.stop()
+    # and back: what waits from then on doesn't wait for ten years
+    down.close()
+    b.start()
+    b.smtp().send("a@other.test", "b@later.test", b"Subject: back\r\n\r\n")
+    wait_for(lambda: len(b.queue()) == 1, 10)
+    b.stop()
+    b.wrap = []
+    down.start()
+    b.start()
+    due = b.queue()[0]["recipients"][0]["next"]
+    assert due <= time.time() + 5 * 3600, due
+    b.ctl("flush", "--all")
+    down.wait(31, 20)
+    b.stop()
