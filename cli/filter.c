@@ -91,7 +91,8 @@ static const struct filter_option options_table[] = {
     {"--reason", "words of the last reply, or a pattern such as 4.7.*", take_reason},
     {"--older", "a duration such as 2h or 5d", take_older},
     {"--larger", "a size such as 100K or 1M", take_larger},
-    {"--state", "ready, active, deferred, paused, held, bouncing, damaged or poison", take_state},
+    {"--state", "ready, active, deferred, paused, held, bouncing, notifying, damaged or poison",
+	take_state},
 };
 
 /* find - the row of an option, NULL for another word */

@@ -22,7 +22,7 @@ struct listing {
 unsigned listing_state(struct msg_bytes rcpts)
 {
 	static const uint8_t order[] = {QUERY_ACTIVE, QUERY_POISON, QUERY_DAMAGED, QUERY_HELD,
-	    QUERY_BOUNCING, QUERY_PAUSED, QUERY_DEFERRED, QUERY_READY};
+	    QUERY_BOUNCING, QUERY_PAUSED, QUERY_DEFERRED, QUERY_READY, QUERY_NOTIFYING};
 	unsigned seen = 0;
 	struct query_rcpt rcpt;
 	size_t pos = 0;

@@ -32,6 +32,7 @@ static const char *const state_names[QUERY_STATES] = {
     [QUERY_POISON] = "poison",
     [QUERY_HELD] = "held",
     [QUERY_PAUSED] = "paused",
+    [QUERY_NOTIFYING] = "notifying",
 };
 
 /* query_state_name - a state as the tools show it */

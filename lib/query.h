@@ -44,14 +44,15 @@ enum query_detail { QUERY_TOTALS = 0, QUERY_ROWS = 1, QUERY_WHY = 2, QUERY_DETAI
 /* where a recipient stands; numbers travel in messages: append only */
 enum query_state {
 	QUERY_STATE_NONE = 0,
-	QUERY_READY = 1,    /* due, waits for its turn */
-	QUERY_ACTIVE = 2,   /* at a deliver worker */
-	QUERY_DEFERRED = 3, /* waits for its next attempt */
-	QUERY_BOUNCING = 4, /* failed; the notice to the sender isn't out yet */
-	QUERY_DAMAGED = 5,  /* its record can't be read or sent; set aside */
-	QUERY_POISON = 6,   /* its handling ended a worker twice; set aside until released */
-	QUERY_HELD = 7,     /* by a tool, until it is released */
-	QUERY_PAUSED = 8,   /* due, but its site, its domain or all delivery is paused */
+	QUERY_READY = 1,     /* due, waits for its turn */
+	QUERY_ACTIVE = 2,    /* at a deliver worker */
+	QUERY_DEFERRED = 3,  /* waits for its next attempt */
+	QUERY_BOUNCING = 4,  /* failed; the notice to the sender isn't out yet */
+	QUERY_DAMAGED = 5,   /* its record can't be read or sent; set aside */
+	QUERY_POISON = 6,    /* its handling ended a worker twice; set aside until released */
+	QUERY_HELD = 7,      /* by a tool, until it is released */
+	QUERY_PAUSED = 8,    /* due, but its site, its domain or all delivery is paused */
+	QUERY_NOTIFYING = 9, /* a notice of another kind to the sender isn't out yet */
 	QUERY_STATES
 };
 
@@ -73,7 +74,7 @@ enum query_wait {
 /* "time", "turn", "down", "pause", "release", "dns", "limit", "notice", "internal"; "none". */
 const char *query_wait_name(unsigned wait);
 
-/* "ready", "active", "deferred", "bouncing", "damaged", "poison", "held", "paused"; else "none". */
+/* "ready", "active", ... as they are called above, in lower case; else "none". */
 const char *query_state_name(unsigned state);
 /* The other way round; -EINVAL for another word. */
 int query_state_parse(const char *word);

@@ -58,8 +58,10 @@ static enum query_state state_of(const struct verbs_at *at)
 		return QUERY_ACTIVE;
 	if (at->order == ORDER_HOLD)
 		return QUERY_HELD;
-	if (at->stage != STAGE_MAIL)
+	if (at->stage == STAGE_FAILED || at->stage == STAGE_EXPIRED)
 		return QUERY_BOUNCING;
+	if (stage_owed(at->stage))
+		return QUERY_NOTIFYING;
 	if (at->pause)
 		return QUERY_PAUSED;
 	return at->due > now_ms() || parked ? QUERY_DEFERRED : QUERY_READY;
@@ -74,6 +76,7 @@ static bool find(const struct row *row, struct verbs_at *at)
 	*at = (struct verbs_at){.rcpt = rcpt,
 	    .dest = rcpt ? rcpt->dest : dest_find(row->rcpt.dest.data, row->rcpt.dest.len),
 	    .stage = rcpt ? rcpt->stage : row->rcpt.stage,
+	    .was = rcpt ? rcpt->was : row->rcpt.was,
 	    .order = rcpt ? rcpt->order : row->rcpt.order,
 	    .due = rcpt ? rcpt->due_ms : row->rcpt.due_ms};
 	at->site = at->dest && at->dest->state == DEST_BOUND ? at->dest->pool->site : NULL;
@@ -89,6 +92,7 @@ static uint64_t next_of(const struct verbs_at *at, enum query_state state)
 	uint64_t until = at->pause ? pause_until(at->pause) : 0;
 	switch (state) {
 	case QUERY_BOUNCING:
+	case QUERY_NOTIFYING:
 		return at->due;
 	case QUERY_DEFERRED:
 		return parked && at->site->probe_at > at->due ? at->site->probe_at : at->due;
@@ -167,7 +171,7 @@ bool verbs_concern(enum query_verb verb, const struct verbs_at *at)
 	case QUERY_RELEASE:
 		return at->order == ORDER_HOLD || stage_aside(at->stage);
 	case QUERY_BOUNCE:
-		return at->stage == STAGE_MAIL || stage_aside(at->stage);
+		return at->stage == STAGE_MAIL || (stage_aside(at->stage) && at->was == STAGE_MAIL);
 	default:
 		return true;
 	}

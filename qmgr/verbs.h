@@ -21,7 +21,7 @@ struct verbs_at {
 	const struct dest *dest; /* NULL: none is known */
 	const struct site *site; /* NULL: none is known */
 	const struct pause *pause;
-	uint8_t stage, order;
+	uint8_t stage, was, order;
 	uint64_t due;
 };
 

@@ -180,6 +180,9 @@ static enum query_wait waits_for(
 	case QUERY_BOUNCING:
 		add(w, "it has failed; the notice to its sender is on its way");
 		return QUERY_WAIT_NOTICE;
+	case QUERY_NOTIFYING:
+		add(w, "what its sender asked to be told is on its way");
+		return QUERY_WAIT_NOTICE;
 	case QUERY_PAUSED:
 		pause_words(at->pause, pause, sizeof(pause));
 		add(w, "%s", pause);
