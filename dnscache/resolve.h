@@ -62,6 +62,9 @@ struct resolver_wait {
 	struct question *question;
 };
 
+/* Called when upstreams answer again after all were silent; from the end of a turn. */
+typedef void resolver_back(void *arg);
+
 struct resolver_stats {
 	uint64_t asked;    /* calls of resolver_ask() */
 	uint64_t hits;     /* answered by a cache or a list of ours */
@@ -96,6 +99,12 @@ void resolver_ask(struct resolver *r, uint16_t type, const char *name, struct re
 
 /* Sees that the answer, for mail, is there when somebody asks; nobody waits for it. */
 void resolver_fetch(struct resolver *r, uint16_t type, const char *name);
+
+/*
+ * Whom to call when upstreams answer again after all were silent. What failed until then is asked
+ * anew, whoever asks for it; what is in flight is put to them at once.
+ */
+void resolver_on_back(struct resolver *r, resolver_back *back, void *arg);
 
 /* Doesn't wait any more; the question goes on. Only for a wait whose `done` is still to come. */
 void resolver_cancel(struct resolver_wait *wait);

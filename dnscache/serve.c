@@ -263,7 +263,7 @@ void serve_init(struct resolver *r, bool ipv6)
 {
 	resolver = r;
 	with_ipv6 = ipv6;
-	upstream_on_back(resolver_upstream(r), on_back, NULL);
+	resolver_on_back(r, on_back, NULL);
 }
 
 /* serve_link - a new asker */

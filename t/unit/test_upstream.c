@@ -77,15 +77,22 @@ static int64_t ask(struct asker *a, const char *name)
 	return await(a);
 }
 
+/* tick - wakes the loop */
+static void tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
+
 /* turn - run the loop until *what is so many, or for that long */
 static void turn(const unsigned *what, unsigned many, int64_t ms)
 {
 	int64_t end = clock_ms() + ms;
+	struct event *timer = event_new(loop_base(), -1, EV_PERSIST, tick, NULL);
 
-	while (*what < many && clock_ms() < end) {
-		event_base_loop(loop_base(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
-		usleep(500);
-	}
+	event_add(timer, &(struct timeval){.tv_usec = 2000});
+	while (*what < many && clock_ms() < end)
+		loop_turn();
+	event_free(timer);
 }
 
 /* opt - an OPT record: upper bits of the response code, and options */
@@ -154,7 +161,7 @@ static int setup(void **state)
 	assert_non_null(r);
 	upstream_servers(resolver_upstream(r), &server.addr, 1);
 	upstream_times(resolver_upstream(r), &fast);
-	upstream_on_back(resolver_upstream(r), on_back, NULL);
+	resolver_on_back(r, on_back, NULL);
 	backs = 0;
 	return 0;
 }
@@ -368,9 +375,29 @@ static void test_stale_in_time(void **state)
 	assert_int_equal(backs, 1);
 	assert_true(clock_ms() - ms < 1000);
 	assert_false(upstream_lost(resolver_upstream(r)));
-	turn(&backs, 2, RESOLVE_SILENT_S * 1000);
+	/* a failure of the silence isn't remembered beyond it */
 	ask(&fresh, "new.example");
 	assert_int_equal(fresh.answer.verdict, DNS_OK);
+}
+
+/* What is asked while nobody answers doesn't wait for the end of its patience. */
+static void test_back_in_flight(void **state)
+{
+	const struct upstream_times slow = {2000, 3000, 2000, 100};
+	struct asker a, b;
+	int64_t ms;
+
+	(void)state;
+	script.silent = true;
+	ask(&a, "a.example");
+	assert_true(upstream_lost(resolver_upstream(r)));
+	upstream_times(resolver_upstream(r), &slow);
+	ask_for(&b, DNS_A, "b.example", RESOLVE_MAIL);
+	turn(&backs, 1, 300);
+	script.silent = false;
+	ms = await(&b);
+	assert_int_equal(b.answer.verdict, DNS_OK);
+	assert_true(ms < 1000);
 }
 
 /* What clients make us ask has memory of its own, and its own share of questions. */
@@ -474,6 +501,7 @@ int main(void)
 	    TEST(test_tcp_reuse),
 	    TEST(test_tcp_closed),
 	    TEST(test_stale_in_time),
+	    TEST(test_back_in_flight),
 	    TEST(test_side),
 	    TEST(test_hosts),
 	};
