@@ -198,6 +198,19 @@ def test_one_question_for_many_messages(house):
     b.stop()
 
 
+def test_working_ahead(house):
+    """qmgr asks for 200 domains at a time; those behind them are announced, so that the resolver hears of all."""
+    held = []
+    server = house.liar(lambda q: held.append(q))
+    _, b = mx(house, server)
+    c = b.smtp()
+    for i in range(5):
+        c.send("a@client.example.test", [f"b@d{i}-{k}.test" for k in range(90)], message(str(i)))
+    wait_for(lambda: len({q.name for q in held if q.type == "MX"}) == 450, 20)
+    server.say = dns.truth
+    b.stop()
+
+
 def dnsask(*args):
     """The bench's tool against the program under test: what it saw, by name."""
     program = f"{BUILD}/libexec/baton/dnscache"
