@@ -4,7 +4,8 @@
  * once, and its fate is written down: "ok ID" (250 after the final dot), "temp ID CODE", "perm ID
  * CODE", or "lost ID" (the connection went away first). When the server goes away its sessions come
  * back. Ends when -m messages are ok, after -a attempts, or after -T seconds; prints one line of
- * sums. With `gap_ms` it says the longest time in which no session got a 250.
+ * sums. -S speaks TLS from the first byte, and resumes sessions. With `gap_ms` it says the longest
+ * time in which no session got a 250.
  *
  * One thread, one epoll set; each session is a small machine: a group of commands goes out in one
  * write, the replies are counted in, the next group follows.
@@ -25,10 +26,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wire.h"
+
 enum stage { OFF, GREETING, HELLO, ENVELOPE, BODY, RESETTING, IDLE };
 
 struct session {
-	int fd;
+	struct wire wire; /* fd -1: no connection */
 	enum stage stage;
 	unsigned expect;  /* replies still to come in this stage */
 	int refused;      /* first code of this transaction that was none of 2xx, 3xx */
@@ -45,6 +48,7 @@ struct session {
 static struct {
 	struct sockaddr_in to;
 	unsigned sessions, per_connection;
+	bool tls;
 	uint64_t ok_wanted, attempts, size, seconds, rate;
 	const char *prefix, *sender, *recipient;
 	FILE *book;
@@ -87,7 +91,7 @@ static void book(const char *word, const struct session *s, int code)
 static void watch(struct session *s, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = s};
-	epoll_ctl(ep, EPOLL_CTL_MOD, s->fd, &ev);
+	epoll_ctl(ep, EPOLL_CTL_MOD, s->wire.fd, &ev);
 }
 
 /* drop - the connection is gone; a transaction under way is lost, the session comes back later */
@@ -97,8 +101,7 @@ static void drop(struct session *s, unsigned wait_ms)
 		lost++;
 		book("lost", s, 0);
 	}
-	close(s->fd);
-	s->fd = -1;
+	wire_close(&s->wire);
 	s->stage = OFF;
 	s->left = 0;
 	s->due = now_ms() + wait_ms;
@@ -107,7 +110,7 @@ static void drop(struct session *s, unsigned wait_ms)
 static bool push(struct session *s)
 {
 	while (s->left) {
-		ssize_t n = send(s->fd, s->out, s->left, MSG_NOSIGNAL);
+		ssize_t n = wire_send(&s->wire, s->out, s->left);
 		if (n < 0 && errno == EAGAIN) {
 			watch(s, EPOLLIN | EPOLLOUT);
 			return true;
@@ -117,6 +120,10 @@ static bool push(struct session *s)
 		s->out += n;
 		s->left -= (size_t)n;
 	}
+	if (wire_flush(&s->wire) < 0)
+		return false;
+	if (wire_pending(&s->wire))
+		watch(s, EPOLLIN | EPOLLOUT);
 	return true;
 }
 
@@ -144,7 +151,7 @@ static void begin(struct session *s)
 	if (opt.rate && ids * 1000 >= opt.rate * (now_ms() - started))
 		return;
 	if (opt.per_connection && s->done >= opt.per_connection) {
-		(void)!write(s->fd, "QUIT\r\n", 6);
+		(void)!wire_send(&s->wire, "QUIT\r\n", 6);
 		s->stage = OFF;
 		drop(s, 0);
 		return;
@@ -239,7 +246,7 @@ static void on_reply(struct session *s, int code)
 
 static void on_read(struct session *s)
 {
-	ssize_t n = recv(s->fd, s->in + s->used, sizeof(s->in) - s->used, 0);
+	ssize_t n = wire_recv(&s->wire, s->in + s->used, sizeof(s->in) - s->used);
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
@@ -248,28 +255,33 @@ static void on_read(struct session *s)
 	}
 	s->used += (size_t)n;
 	char *line = s->in, *end;
-	while (s->fd >= 0 && (end = memchr(line, '\n', s->used - (size_t)(line - s->in)))) {
+	while (s->wire.fd >= 0 && (end = memchr(line, '\n', s->used - (size_t)(line - s->in)))) {
 		if (end - line >= 4 && line[3] != '-')
 			on_reply(s, atoi(line));
 		line = end + 1;
 	}
 	s->used -= (size_t)(line - s->in);
 	memmove(s->in, line, s->used);
+	if (s->wire.fd >= 0 && wire_pending(&s->wire)) /* of a handshake */
+		watch(s, EPOLLIN | EPOLLOUT);
+	if (s->wire.fd >= 0 && wire_ready(&s->wire) && s->used < sizeof(s->in))
+		on_read(s);
 }
 
 static void dial(struct session *s)
 {
 	int one = 1;
-	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	s->used = s->left = 0;
 	s->done = 0;
 	s->stage = GREETING;
 	s->expect = 1;
-	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = s};
-	epoll_ctl(ep, EPOLL_CTL_ADD, s->fd, &ev);
-	if (connect(s->fd, (struct sockaddr *)&opt.to, sizeof(opt.to)) < 0 &&
-	    errno != EINPROGRESS) {
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	struct epoll_event ev = {.events = EPOLLIN | (opt.tls ? EPOLLOUT : 0), .data.ptr = s};
+	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+	bool begun = wire_client(&s->wire, fd, opt.tls) == 0;
+	if (!begun ||
+	    (connect(fd, (struct sockaddr *)&opt.to, sizeof(opt.to)) < 0 && errno != EINPROGRESS)) {
 		s->stage = OFF;
 		drop(s, 20);
 	}
@@ -283,7 +295,7 @@ static void loop(struct session *all, uint64_t end)
 		bool busy = false, over = ok >= opt.ok_wanted || ids >= opt.attempts || stop;
 		for (unsigned i = 0; i < opt.sessions; i++) {
 			struct session *s = &all[i];
-			if (s->fd < 0 && !over && s->due <= t)
+			if (s->wire.fd < 0 && !over && s->due <= t)
 				dial(s);
 			if (s->stage == IDLE)
 				begin(s);
@@ -294,12 +306,12 @@ static void loop(struct session *all, uint64_t end)
 		int n = epoll_wait(ep, ev, 256, opt.rate ? 1 : 10);
 		for (int i = 0; i < n; i++) {
 			struct session *s = ev[i].data.ptr;
-			if (s->fd >= 0 && (ev[i].events & EPOLLOUT)) {
+			if (s->wire.fd >= 0 && (ev[i].events & EPOLLOUT)) {
 				watch(s, EPOLLIN);
 				if (!push(s))
 					drop(s, 20);
 			}
-			if (s->fd >= 0 && (ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+			if (s->wire.fd >= 0 && (ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 				on_read(s);
 		}
 	}
@@ -310,7 +322,7 @@ static int usage(void)
 	fprintf(stderr,
 	    "load -p PORT [-s sessions] [-m ok] [-a attempts] [-l bytes] [-f from] [-t to]\n"
 	    "     [-i id-prefix] [-k messages a connection] [-o book] [-r messages a second] [-T "
-	    "seconds]\n");
+	    "seconds] [-S]\n");
 	return 2;
 }
 
@@ -318,7 +330,7 @@ static int options(int argc, char **argv)
 {
 	opt.to.sin_family = AF_INET;
 	opt.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	for (int c; (c = getopt(argc, argv, "p:s:m:a:l:f:t:i:k:o:r:T:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "p:s:m:a:l:f:t:i:k:o:r:T:S")) != -1;) {
 		switch (c) {
 		case 'p':
 			opt.to.sin_port = htons((uint16_t)atoi(optarg));
@@ -350,6 +362,9 @@ static int options(int argc, char **argv)
 		case 'r':
 			opt.rate = strtoull(optarg, NULL, 10);
 			break;
+		case 'S':
+			opt.tls = true;
+			break;
 		case 'T':
 			opt.seconds = strtoull(optarg, NULL, 10);
 			break;
@@ -375,7 +390,7 @@ int main(int argc, char **argv)
 	ep = epoll_create1(0);
 	struct session *all = calloc(opt.sessions, sizeof(*all));
 	for (unsigned i = 0; all && i < opt.sessions; i++) {
-		all[i].fd = -1;
+		all[i].wire.fd = -1;
 		all[i].text = malloc(opt.size + 2048);
 		if (!all[i].text)
 			return 1;

@@ -4,7 +4,8 @@
  * stood on the wire) to a file before it says 250. Knobs: -d ms before the reply to the final dot,
  * -r and -b so many of 1000 messages refused with 451 or 550 there, -x so many of 1000 connections
  * closed at the final dot. -A listens on every address of the loopback interface, not 127.0.0.1
- * alone: many next hops in one. On SIGTERM it prints the sum and leaves.
+ * alone: many next hops in one. -C and -K make it speak TLS from the first byte. On SIGTERM, or
+ * after -M messages, it prints the sum and leaves.
  *
  * One thread, one epoll set. Commands are taken out of the read buffer line by line; in a body only
  * the end mark is looked for, and the head is kept for its id. A delayed reply stops the session's
@@ -26,10 +27,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wire.h"
+
 enum { BUFFER = 256 * 1024, HEAD = 4096 };
 
 struct session {
-	int fd;
+	struct wire wire;
 	bool body, mail, rcpt, dead;
 	uint64_t due; /* a reply held back until then; 0: none */
 	uint64_t bytes;
@@ -41,6 +44,8 @@ struct session {
 static struct {
 	int port, delay, temp, perm, cut;
 	bool all;
+	uint64_t most;
+	const char *chain, *key;
 	FILE *book;
 } opt;
 
@@ -76,19 +81,21 @@ static void say(struct session *s, const char *text)
 /* flush - books first, then the replies that rest on them */
 static void flush(struct session *s)
 {
-	if (!s->out_used)
+	if (!s->out_used && !wire_pending(&s->wire))
 		return;
 	if (opt.book)
 		fflush(opt.book);
-	ssize_t n = send(s->fd, s->out, s->out_used, MSG_NOSIGNAL);
-	if (n < 0 && errno != EAGAIN)
+	ssize_t n = s->out_used ? wire_send(&s->wire, s->out, s->out_used) : 0;
+	if ((n < 0 && errno != EAGAIN) || wire_flush(&s->wire) < 0)
 		s->dead = true;
 	if (n > 0) {
 		s->out_used -= (size_t)n;
 		memmove(s->out, s->out + n, s->out_used);
 	}
-	struct epoll_event ev = {.events = EPOLLIN | (s->out_used ? EPOLLOUT : 0), .data.ptr = s};
-	epoll_ctl(ep, EPOLL_CTL_MOD, s->fd, &ev);
+	struct epoll_event ev = {
+	    .events = EPOLLIN | (s->out_used || wire_pending(&s->wire) ? EPOLLOUT : 0),
+	    .data.ptr = s};
+	epoll_ctl(ep, EPOLL_CTL_MOD, s->wire.fd, &ev);
 }
 
 static bool one_of(int in_thousand)
@@ -110,7 +117,8 @@ static void taken(struct session *s)
 		say(s, opt.temp ? "451 4.3.0 not now\r\n" : "550 5.7.1 not this one\r\n");
 		return;
 	}
-	messages++;
+	if (++messages == opt.most)
+		stop = 1;
 	if (opt.book)
 		fprintf(opt.book, "%.*s %llu\n", id ? (int)strcspn(id + 8, "\r") : 1,
 		    id ? id + 8 : "?", (unsigned long long)s->bytes);
@@ -195,22 +203,36 @@ static void work(struct session *s)
 	flush(s);
 }
 
+/* take - what has come, until nothing is left that no event would tell of */
+static void take(struct session *s)
+{
+	do {
+		ssize_t n = wire_recv(&s->wire, s->in + s->used, sizeof(s->in) - s->used);
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n <= 0) {
+			s->dead = true;
+			return;
+		}
+		s->used += (size_t)n;
+		if (!s->due)
+			work(s);
+	} while (!s->dead && wire_ready(&s->wire) && s->used < sizeof(s->in));
+	flush(s); /* a handshake may have something to say too */
+}
+
 static void on_event(struct session *s, uint32_t events)
 {
 	if (events & EPOLLOUT)
 		flush(s);
-	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || s->used == sizeof(s->in))
-		return;
-	ssize_t n = recv(s->fd, s->in + s->used, sizeof(s->in) - s->used, 0);
-	if (n < 0 && errno == EAGAIN)
-		return;
-	if (n <= 0) {
-		s->dead = true;
-		return;
-	}
-	s->used += (size_t)n;
-	if (!s->due)
-		work(s);
+	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && s->used < sizeof(s->in))
+		take(s);
+}
+
+static void end(struct session *s)
+{
+	wire_close(&s->wire);
+	free(s);
 }
 
 static void release_held(uint64_t t)
@@ -226,10 +248,10 @@ static void release_held(uint64_t t)
 			taken(s);
 			work(s);
 		}
-		if (s->dead && s->fd >= 0) {
-			close(s->fd);
-			free(s);
-		}
+		if (!s->dead && wire_ready(&s->wire))
+			take(s);
+		if (s->dead)
+			end(s);
 	}
 }
 
@@ -239,7 +261,10 @@ static bool on_accept(int listener)
 	struct session *s = fd < 0 ? NULL : malloc(sizeof(*s));
 	if (!s)
 		return false;
-	s->fd = fd;
+	if (wire_server(&s->wire, fd, opt.chain) < 0) {
+		end(s);
+		return true;
+	}
 	s->body = s->mail = s->rcpt = s->dead = false;
 	s->due = s->bytes = 0;
 	s->used = s->head_used = s->out_used = 0;
@@ -266,8 +291,7 @@ static void loop(int listener)
 			}
 			on_event(s, ev[i].events);
 			if (s->dead && !s->due) {
-				close(s->fd);
-				free(s);
+				end(s);
 			}
 		}
 		if (held)
@@ -277,7 +301,7 @@ static void loop(int listener)
 
 int main(int argc, char **argv)
 {
-	for (int c; (c = getopt(argc, argv, "p:o:d:r:b:x:A")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "p:o:d:r:b:x:AM:C:K:")) != -1;) {
 		switch (c) {
 		case 'p':
 			opt.port = atoi(optarg);
@@ -300,13 +324,24 @@ int main(int argc, char **argv)
 		case 'A':
 			opt.all = true;
 			break;
+		case 'M':
+			opt.most = strtoull(optarg, NULL, 10);
+			break;
+		case 'C':
+			opt.chain = optarg;
+			break;
+		case 'K':
+			opt.key = optarg;
+			break;
 		default:
 			fprintf(stderr,
 			    "sink -p PORT [-A] [-o book] [-d ms] [-r n/1000] [-b n/1000] "
-			    "[-x n/1000]\n");
+			    "[-x n/1000] [-M messages] [-C certificate -K key]\n");
 			return 2;
 		}
 	}
+	if (opt.chain && (!opt.key || wire_certificate(opt.chain, opt.key) < 0))
+		return 2;
 	struct rlimit files = {65536, 65536};
 	setrlimit(RLIMIT_NOFILE, &files);
 	signal(SIGTERM, on_signal);
