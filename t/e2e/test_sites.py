@@ -61,6 +61,8 @@ def test_a_limit_is_found_kept_over_a_restart_and_left_when_it_lifts(house):
     b.stop()
     hop.refused.clear()
     b.start()
+    row = wait_for(lambda: sites(b).get(NAME.format(hop.port)), 10)
+    assert 4 <= row["limit"] <= 6, row  # not the two of a site that nobody knows
     assert settled(hop, 3) <= 5
     assert len(hop.refused) <= 3, "the limit was not remembered"
     hop.most = 1000
@@ -143,7 +145,7 @@ def evenness(times, rate):
 def test_rates(house):
     """5, 50 and 500 a second at the same time, each even; nothing saved up while idle."""
     seconds = 66 if SOAK else 8
-    rates, text, hops, times = (5, 50, 500), "", {}, {}
+    rates, text, hops, times, found = (5, 50, 500), "", {}, {}, {}
     for rate in rates:
         times[rate] = []
         hops[rate] = house.sink(refuse={"DATA": lambda line, t=times[rate]: t.append(time.monotonic())})
@@ -156,10 +158,11 @@ def test_rates(house):
     since = time.monotonic()  # from here on there is always mail waiting
     for rate in rates:
         wait_for(lambda: len(times[rate]) >= rate * seconds, seconds * 3)
-        got, most = evenness([t for t in times[rate] if t > since], rate)
-        print(f"{rate}/s: {got:.3f}/s, at most {most} in 0.1 s")
-        assert abs(got / rate - 1) < (0.02 if SOAK else 0.1), (rate, got)
-        assert most <= rate / 10 * 2 + 2, (rate, most)
+        found[rate] = evenness([t for t in times[rate] if t > since], rate)
+        print("%d/s: %.3f/s, at most %d in 0.1 s" % (rate, *found[rate]))
+    for rate, (got, most) in found.items():
+        assert abs(got / rate - 1) < (0.02 if SOAK else 0.1), found
+        assert most <= rate / 10 * 4 + 4, found  # the sink has its own delays
     # idle for a while, then five at once: they come one every 200 ms
     time.sleep(1.5)
     before = len(times[5])
