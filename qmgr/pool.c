@@ -24,6 +24,7 @@
 
 static struct site *sites;
 static struct pool *pools;
+static char none[] = ""; /* no credential, no source: 50,000 pools need no copy each */
 
 /* site_first - for walks */
 struct site *site_first(void)
@@ -122,8 +123,8 @@ static struct pool *pool_get(
 	pool->transport = transport;
 	pool->by_mx = by_mx;
 	pool->tls = tls;
-	pool->credential = copy(route ? route->auth : "");
-	pool->source = copy(route ? route->source : "");
+	pool->credential = route && route->auth[0] ? copy(route->auth) : none;
+	pool->source = route && route->source[0] ? copy(route->source) : none;
 	pool->key_len = (size_t)n;
 	memcpy(pool->key, key, (size_t)n);
 	HASH_ADD(hh, pools, key, pool->key_len, pool);
@@ -138,6 +139,11 @@ static void add_target(struct pool *pool, const char *host, uint16_t port, bool 
 {
 	if (pool->ntargets == POOL_TARGETS_MAX)
 		return;
+	if (!pool->targets) { /* not part of the pool: most of many are MX pools, which have none */
+		pool->targets = calloc(POOL_TARGETS_MAX, sizeof(*pool->targets));
+		if (!pool->targets)
+			log_fatal("out of memory for a pool");
+	}
 	struct target *t = &pool->targets[pool->ntargets++];
 	t->host = copy(host);
 	t->port = port;
@@ -335,8 +341,11 @@ static void free_pool(struct pool *pool)
 	for (unsigned i = 0; i < pool->ntargets; i++)
 		free(pool->targets[i].host);
 	turns_free(pool);
-	free(pool->credential);
-	free(pool->source);
+	free(pool->targets);
+	if (pool->credential != none)
+		free(pool->credential);
+	if (pool->source != none)
+		free(pool->source);
 	free(pool);
 }
 

@@ -215,26 +215,28 @@ void site_restore_down(struct site *site, uint64_t since, uint64_t probe_at)
 	set_timer(site, probe_at > now ? probe_at - now : 0);
 }
 
-/* site_set_trouble - what was said last */
+/* site_set_trouble - what was said last; there may be 50,000 of them: no longer than they are */
 void site_set_trouble(struct site *site, const char *what, uint16_t code, struct msg_bytes status,
     struct msg_bytes host, struct msg_bytes text)
 {
-	const size_t size = 800;
-	struct trouble *t = malloc(sizeof(*t) + size);
+	char buf[800], *at = buf, *end = buf + sizeof(buf);
+	at = print(at, end, "%.*s", status.len > 12 ? 12 : (int)status.len, status.data);
+	char *host_at = at;
+	at = print(at, end, "%.*s", host.len > 100 ? 100 : (int)host.len, host.data);
+	char *text_at = at;
+	at = print(at, end, "%s: %s%s%.*s", what, host_at, host.len ? ": " : "",
+	    text.len > 500 ? 500 : (int)text.len, text.data);
+	struct trouble *t = malloc(sizeof(*t) + (size_t)(at - buf));
 	if (!t)
 		log_fatal("out of memory");
-	char *at = t->data, *end = t->data + size;
+	memcpy(t->data, buf, (size_t)(at - buf));
 	t->code = code;
-	t->status = at;
-	at = print(at, end, "%.*s", status.len > 12 ? 12 : (int)status.len, status.data);
-	t->host = at;
-	at = print(at, end, "%.*s", host.len > 100 ? 100 : (int)host.len, host.data);
-	t->text = at;
-	print(at, end, "%s: %s%s%.*s", what, t->host, host.len ? ": " : "",
-	    text.len > 500 ? 500 : (int)text.len, text.data);
+	t->status = t->data;
+	t->host = t->data + (host_at - buf);
+	t->text = t->data + (text_at - buf);
+	t->at_ms = now_ms();
 	free(site->trouble);
 	site->trouble = t;
-	t->at_ms = now_ms();
 }
 
 /* site_down - nothing of it stands: park its mail, probe it later */

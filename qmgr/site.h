@@ -93,7 +93,7 @@ struct pool {
 	bool by_mx;
 	uint8_t tls; /* enum conf_tls */
 	char *credential, *source;
-	struct target targets[POOL_TARGETS_MAX];
+	struct target *targets; /* POOL_TARGETS_MAX; NULL: none */
 	unsigned ntargets, target; /* the one in use */
 	struct dest *dests;        /* bound here */
 	struct turns turns;        /* of their ready recipients */
