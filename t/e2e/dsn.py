@@ -45,6 +45,7 @@ class Notice:
     def __init__(self, raw):
         for line in raw.split(b"\n"):
             assert len(line) <= 999, line[:100]
+        self.raw = raw
         m = self.mail = email.message_from_bytes(raw, policy=STRICT)
         assert m.get_content_type() == "multipart/report"
         assert m.get_param("report-type") == "delivery-status"
