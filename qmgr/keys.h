@@ -66,6 +66,12 @@ static inline bool stage_owed(uint8_t stage)
 	return stage == STAGE_FAILED || stage == STAGE_EXPIRED || stage >= STAGE_DELAYED;
 }
 
+/* Whether its delivery is over and only its sender is to be told: not to be sent again. */
+static inline bool stage_over(uint8_t stage)
+{
+	return stage == STAGE_RELAYED || stage == STAGE_DELIVERED || stage == STAGE_EXPANDED;
+}
+
 /* What a tool ordered for a recipient: kept in its row. Numbers are on disk: append only. */
 enum rcpt_order {
 	ORDER_NONE = 0,

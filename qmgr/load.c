@@ -126,7 +126,8 @@ struct rcpt *row_load(const struct row *row)
 	if (!rcpt)
 		log_fatal("out of memory for a recipient");
 	if (donelist_has(msg->segment, msg->offset) ||
-	    donelist_has_rcpt(msg->segment, msg->offset, row->rcpt.address)) {
+	    (!stage_over(row->rcpt.stage) &&
+		donelist_has_rcpt(msg->segment, msg->offset, row->rcpt.address))) {
 		settle_ended(rcpt); /* the tree was killed before its rows went */
 		return NULL;
 	}

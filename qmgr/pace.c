@@ -9,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/child.h"
 #include "lib/hash.h"
 #include "lib/log.h"
-#include "qmgr/now.h"
 #include "qmgr/schedule.h"
 
 struct pace {
@@ -65,28 +63,26 @@ static struct pace *get(const char *address)
 }
 
 /* hold - log it once, until the address had nothing to wait for again */
-static void hold(struct pace *p)
+static void hold(struct pace *p, const struct pace_rule *rule)
 {
-	const struct conf *conf = child_self()->conf;
 	if (p->held)
 		return;
 	p->held = true;
 	log_event(LOG_WARN, 0, "notices", LOG_STR("to", p->address), LOG_STR("state", "held_back"),
-	    LOG_U64("burst", conf->notice_burst), LOG_U64("rate", conf->notice_rate.count),
-	    LOG_U64("period_ms", conf->notice_rate.period));
+	    LOG_U64("burst", rule->burst), LOG_U64("rate", rule->count),
+	    LOG_U64("period_ms", rule->period));
 }
 
 /* pace_slot - now, or when the rate allows */
-uint64_t pace_slot(const char *address, bool *again)
+uint64_t pace_slot(const char *address, const struct pace_rule *rule, uint64_t now, bool *again)
 {
-	const struct conf *conf = child_self()->conf;
-	uint64_t now = now_ms(), now_us = now * 1000, ahead = conf->retry.max / PACE_AHEAD;
+	uint64_t now_us = now * 1000;
 	*again = false;
 	sweep(now_us);
-	if (!conf->notice_rate.count)
+	if (!rule->count)
 		return now;
-	uint64_t step = (uint64_t)conf->notice_rate.period * 1000 / conf->notice_rate.count;
-	uint64_t burst = (conf->notice_burst - 1) * step;
+	uint64_t step = (uint64_t)rule->period * 1000 / rule->count;
+	uint64_t burst = (rule->burst - 1) * step;
 	struct pace *p = get(address);
 	if (p->until_us <= now_us) {
 		p->until_us = now_us;
@@ -94,10 +90,10 @@ uint64_t pace_slot(const char *address, bool *again)
 	}
 	uint64_t at = p->until_us > now_us + burst ? (p->until_us - burst) / 1000 : now;
 	if (at > now)
-		hold(p);
-	if (at > now + ahead) {
+		hold(p, rule);
+	if (at > now + rule->ahead) {
 		*again = true;
-		return now + ahead + schedule_random() % (ahead / 2 + 1);
+		return now + rule->ahead + schedule_random() % (rule->ahead / 2 + 1);
 	}
 	p->until_us += step;
 	return at;

@@ -16,6 +16,7 @@
 #include "qmgr/class.h"
 #include "qmgr/delay.h"
 #include "qmgr/dest.h"
+#include "qmgr/donelist.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/pace.h"
@@ -96,8 +97,14 @@ static bool others_may_follow(const struct message *msg)
 /* take_slot - the message's next notice of that kind goes at due_ms or when the rate allows */
 static void take_slot(struct rcpt *rcpt, uint64_t due_ms)
 {
+	const struct conf *conf = child_self()->conf;
+	/* Due times are cut to retry.max when they are read back: not even near to it. */
+	const struct pace_rule rule = {.burst = conf->notice_burst,
+	    .count = conf->notice_rate.count,
+	    .period = conf->notice_rate.period,
+	    .ahead = conf->retry.max / 2};
 	bool again;
-	uint64_t at = pace_slot(report_to(rcpt->msg), &again);
+	uint64_t at = pace_slot(report_to(rcpt->msg), &rule, now_ms(), &again);
 	rcpt->due_ms = at > due_ms ? at : due_ms;
 	rcpt->flags &= (uint8_t)~RCPTF_PACED;
 	if (again)
@@ -214,7 +221,12 @@ static bool goes_already(const struct rcpt *rcpt)
 /* report_ready - ask for its place in the rate if it has none */
 bool report_ready(struct rcpt *rcpt)
 {
+	const struct message *msg = rcpt->msg;
 	uint64_t now = now_ms();
+	/* The index knows its stage now; a lost index must not have it delivered again. */
+	if (rcpt->stage == STAGE_RELAYED || rcpt->stage == STAGE_DELIVERED)
+		donelist_add_rcpt(
+		    msg->segment, msg->offset, msg_bytes(rcpt->address, rcpt->address_len));
 	if (!report_to(rcpt->msg)[0]) {
 		settle_withdrawn(rcpt); /* double_bounce was taken back */
 		return false;

@@ -197,6 +197,23 @@ def test_delayed_where_nothing_is_tried(house):
     b.stop()
 
 
+def test_a_delay_that_is_over(house):
+    """A report of a delay that had to wait for the sender's rate isn't sent once the mail is."""
+    hop = house.sink(refuse={"RCPT": "451 4.2.0 later"})
+    b = house.baton(route=hop, retry='first = "1h"  max = "1h"  warn = "1s"', notice_rate="15/m", notice_burst=1)
+    for i in range(2):
+        send(b, [(f"b{i}@other.test", "")])
+    notices(b, 1)
+    hop.refuse.clear()
+    b.ctl("flush", "--state", "deferred")
+    hop.wait(2)
+    assert [row["state"] for row in b.queue()] == ["notifying"]
+    b.wait_log("result=withdrawn", 20)
+    b.wait_empty()
+    notices(b, 1)
+    b.stop()
+
+
 def test_relayed(house):
     """The next hop knows no DSN: nothing is passed on, and we say that it has the mail."""
     hop = house.sink()
