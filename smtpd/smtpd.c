@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * smtpd, the server side of SMTP: clients' sessions on one loop, their messages through one sync
- * thread into segments that qmgr grants. It reads no file, looks up no name, holds no secret.
+ * thread into segments that qmgr grants. It reads no file, looks up no name, holds no secret but
+ * the keys of our certificates.
  * Exit codes: 0 told to end (DRAIN) or master is gone, 111 could not start.
  */
 #include <stdlib.h>
