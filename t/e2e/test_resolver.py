@@ -382,7 +382,8 @@ def test_verb(house):
     assert "1 answer forgotten" in b.ctl("dns", "--flush", "some.test")
     assert lookup(b, "some.test")["source"] == "server"
     assert server.asked[("some.test", "MX")] == 2
-    assert lookup(b, "localhost", "A") == {**lookup(b, "localhost", "A"), "source": "built in", "records": ["127.0.0.1"]}
+    local = lookup(b, "localhost", "A")
+    assert (local["source"], local["records"]) == ("built in", ["127.0.0.1"])
     server.say = lambda q: dns.answer(q, dns.record(q.name, "TXT", b"\x0cv=spf1 \x1b[31m\x02 y")) if q.type == "TXT" \
         else dns.answer(q, dns.record(q.name, "PTR", dns.wire("host.test")))
     assert lookup(b, "some.test", "TXT")["records"] == ["v=spf1 \\027[31m y"]

@@ -328,6 +328,7 @@ static void test_tcp_closed(void **state)
 	ask(&a, "b.example");
 	assert_int_equal(a.answer.verdict, DNS_OK);
 	assert_int_equal(stream_made() - before, 2);
+	assert_int_equal(server.asked, 5); /* it moved: it wasn't asked over UDP once more */
 }
 
 /* put_old - what was known 100 s ago, for 60 s */
