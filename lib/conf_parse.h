@@ -13,7 +13,7 @@
 typedef int conf_parser(const struct conf_opt *o, const char *text, void *to, char *why);
 
 conf_parser conf_parse_bool, conf_parse_number, conf_parse_factor, conf_parse_word, conf_parse_size,
-    conf_parse_time, conf_parse_rate, conf_parse_path; /* conf_scalar.c */
+    conf_parse_time, conf_parse_rate, conf_parse_path, conf_parse_users; /* conf_scalar.c */
 conf_parser conf_parse_domain, conf_parse_domains, conf_parse_user, conf_parse_rcpt,
     conf_parse_sender, conf_parse_site, conf_parse_header, conf_parse_name, conf_parse_admin,
     conf_parse_masq, conf_parse_address, conf_parse_print; /* conf_pattern.c */

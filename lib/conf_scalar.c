@@ -213,3 +213,13 @@ int conf_parse_path(const struct conf_opt *o, const char *text, void *to, char *
 		return conf_why(why, "must not be longer than %" PRIu64 " bytes", o->high);
 	return conf_keep(text, to);
 }
+
+/* conf_parse_users - a file, or Dovecot's socket */
+int conf_parse_users(const struct conf_opt *o, const char *text, void *to, char *why)
+{
+	(void)o, (void)why;
+	const char *path = text;
+	if (strncmp(text, CONF_DOVECOT, strlen(CONF_DOVECOT)) == 0)
+		path += strlen(CONF_DOVECOT);
+	return *path == '/' ? conf_keep(text, to) : -EINVAL;
+}

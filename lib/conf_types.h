@@ -73,6 +73,8 @@ struct conf_files {
 
 #define CONF_SECRET 32 /* bytes */
 
+#define CONF_DOVECOT "dovecot:" /* before the path of Dovecot's socket in `users` */
+
 /* A network; no bit behind the prefix is set. */
 struct conf_net {
 	uint8_t family; /* AF_INET or AF_INET6 */
@@ -140,7 +142,8 @@ struct conf_listen {
 	enum conf_listen_tls tls;
 	enum conf_auth auth; /* required: relay_from doesn't count here */
 	enum conf_line_endings line_endings;
-	bool privacy; /* no client address and name in Received */
+	bool privacy;        /* no client address and name in Received */
+	bool auth_plaintext; /* AUTH without TLS */
 };
 
 struct conf_tls_files {
@@ -267,7 +270,8 @@ struct conf {
 	char *catch_all;
 	struct conf_list masquerade; /* "pattern=address" each, checked */
 	char *credentials;
-	char *users;
+	char *users; /* a path, or CONF_DOVECOT and one */
+	struct conf_list auth_mechanisms;
 	char *sender_owners;
 	struct conf_list admins; /* "user" or "%group" */
 	char *sites;

@@ -22,6 +22,7 @@ static conf_parser *const parsers[CONF_TYPES] = {
     [CONF_TYPE_TIME] = conf_parse_time,
     [CONF_TYPE_RATE] = conf_parse_rate,
     [CONF_TYPE_PATH] = conf_parse_path,
+    [CONF_TYPE_USERS] = conf_parse_users,
     [CONF_TYPE_DOMAIN] = conf_parse_domain,
     [CONF_TYPE_USER] = conf_parse_user,
     [CONF_TYPE_ADDRESS] = conf_parse_address,

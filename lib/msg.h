@@ -16,10 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MSG_PACKET_MAX	65536 /* bytes of one packet */
-#define MSG_HEADER	8     /* bytes before a message's fields: type, fds, length */
-#define MSG_FDS_MAX	2     /* descriptors of one message */
-#define MSG_PACKET_FDS	32    /* descriptors of one packet */
+#define MSG_PACKET_MAX 65536 /* bytes of one packet */
+#define MSG_HEADER     8     /* bytes before a message's fields: type, fds, length */
+#define MSG_FDS_MAX    2     /* descriptors of one message */
+#define MSG_PACKET_FDS 32    /* descriptors of one packet */
 
 /* A counted string of a message; not NUL-terminated. */
 struct msg_bytes {
@@ -44,10 +44,10 @@ enum msg_type {
 #define STR(field)   struct msg_bytes field;
 #define BYTES(field) struct msg_bytes field;
 #define FD(field)    int field;
-#define MSG(number, name, kind, senders, receivers, max, fields)                                   \
-	struct msg_##name {                                                                        \
-		uint8_t unused_; /* a struct needs a member */                                \
-		fields                                                                             \
+#define MSG(number, name, kind, senders, receivers, max, fields) \
+	struct msg_##name {                                      \
+		uint8_t unused_; /* a struct needs a member */   \
+		fields                                           \
 	};
 #include "lib/msg.def"
 #undef MSG
@@ -80,6 +80,23 @@ enum keeper_verdict {
 	KEEPER_UNKNOWN = 2,
 	KEEPER_TEMPFAIL = 3
 };
+/* mechanisms of keeper_login */
+enum login_mechanism { LOGIN_PLAIN = 0, LOGIN_SCRAM_SHA_256 = 1 };
+/* verdicts of keeper_login_is */
+enum login_verdict {
+	LOGIN_OK = 0,
+	LOGIN_WRONG = 1,    /* no such user, or a wrong secret: nobody is told which */
+	LOGIN_MORE = 2,     /* the client is to answer the challenge */
+	LOGIN_TEMPFAIL = 3, /* nobody can tell now */
+	LOGIN_SLOW = 4      /* this client, or this user, has failed too often of late */
+};
+/* verdicts of keeper_submit_is */
+enum submit_verdict {
+	SUBMIT_OK = 0,
+	SUBMIT_NOT_OWNER = 1, /* the sender belongs to others */
+	SUBMIT_OVER = 2,      /* more recipients than an hour has for one user */
+	SUBMIT_TEMPFAIL = 3
+};
 enum control_verb { CONTROL_STATUS = 0, CONTROL_RELOAD = 1 };
 
 /* Makes a msg_bytes of a C string or of a pointer and length. */
@@ -97,8 +114,8 @@ bool msg_allowed(unsigned type, enum role sender, enum role receiver);
  * Returns the bytes written; -EMSGSIZE when out or the row's maximum is too small, -EINVAL for an
  * unknown type or a STR with a NUL or over 65,535 bytes. Descriptors are put into fds in order.
  */
-int msg_encode(unsigned type, const void *msg, unsigned char *out, size_t size, int *fds,
-    unsigned *nfds);
+int msg_encode(
+    unsigned type, const void *msg, unsigned char *out, size_t size, int *fds, unsigned *nfds);
 
 /*
  * Reads one message's header at in: type, its descriptors and the length of its fields.
