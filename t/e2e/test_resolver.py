@@ -1,4 +1,5 @@
 """dnscache under bad days: servers that lie, die, forge and come back; and what it remembers."""
+import concurrent.futures
 import json
 import re
 import subprocess
@@ -58,7 +59,7 @@ def doubled(q):
 
 
 def delayed(q):
-    return dns.later(2.5, dns.truth(q))
+    return dns.later(1.5, dns.truth(q))
 
 
 def formerr(q):
@@ -171,8 +172,8 @@ def test_fail_over(house):
     _, b = mx(house, [silent, good])
     first = lookup(b, "a.test")
     assert first["verdict"] == "ok" and first["us"] < 1_000_000 and first["server"].endswith(f":{good.port}")
-    for name in ("b.test", "c.test"):
-        lookup(b, name)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: lookup(b, name), ["b.test", "c.test"]))
     after = lookup(b, "d.test")
     assert after["us"] < 500_000, after
     stats = [json.loads(line) for line in b.ctl("dns", "--stats", "--json").splitlines()]
@@ -307,8 +308,8 @@ def test_all_resolvers_dead(house):
     c.send("a@client.example.test", "b@known.test", message("0"))
     hop.wait(1, 15)
     server.on = False
-    time.sleep(6)  # an answer is kept for 5 s at least, a connection rests for less
     c.send("a@client.example.test", "b@unknown.test", message("1"))
+    time.sleep(6)  # an answer is kept for 5 s at least, and a connection of no message for less
     c.send("a@client.example.test", "b@known.test", message("2"))
     hop.wait(2, 15)
     assert lookup(b, "known.test")["source"] == "stale"
@@ -396,13 +397,13 @@ def test_verb(house):
     b.stop()
 
 
-@pytest.mark.parametrize("args,code", [
-    (["bad name", "MX"], 1), (["b\xe4d.test", "A"], 1), (["a..b", "A"], 1), (["x" * 300, "A"], 1),
-    (["a.test", "NAPTR"], 64), (["a.test"], 64), ([], 64), (["--flush"], 64), (["--flush", "a b"], 1),
-])
-def test_verb_refusals(house, args, code):
+def test_verb_refusals(house):
+    """Odd names are answered without asking anybody; wrong words are 64."""
     b = house.baton()
-    assert b.tool("batonctl", "dns", *args, check=False).returncode == code
+    for args, code in [(["bad name", "MX"], 1), (["b\xe4d.test", "A"], 1), (["a..b", "A"], 1), (["x" * 300, "A"], 1),
+                       (["a.test", "NAPTR"], 64), (["a.test"], 64), ([], 64), (["--flush"], 64),
+                       (["--flush", "a b"], 1)]:
+        assert b.tool("batonctl", "dns", *args, check=False).returncode == code, args
     b.stop()
 
 
