@@ -68,7 +68,7 @@ static bool put_entry(uint16_t type, const char *name, const struct cache_entry 
 long saved_encode(const struct cache *cache, int64_t now_ms, int64_t wall_ms, uint8_t **out)
 {
 	struct walk walk = {.to_wall_ms = wall_ms - now_ms};
-	uint8_t *data = malloc(HEAD + SAVED_BYTES_MAX), *whole;
+	uint8_t *data = malloc(HEAD + SAVED_BYTES_MAX);
 	struct wire_out head;
 
 	if (data == NULL)
@@ -80,8 +80,7 @@ long saved_encode(const struct cache *cache, int64_t now_ms, int64_t wall_ms, ui
 	wire_put_u32(&head, SAVED_VERSION);
 	wire_put_u32(&head, (uint32_t)walk.out.len);
 	wire_put_u64(&head, XXH3_64bits(data + HEAD, walk.out.len));
-	whole = realloc(data, HEAD + walk.out.len);
-	*out = whole != NULL ? whole : data;
+	*out = data;
 	return (long)(HEAD + walk.out.len);
 }
 

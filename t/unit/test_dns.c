@@ -147,6 +147,46 @@ static void test_hosts(void **state)
 	assert_false(dns_host_next(&in, &host));
 }
 
+static void test_servers(void **state)
+{
+	static const struct dns_server servers[] = {
+	    {"127.0.0.1:53", false, true, 1234, 1, 2, 3, 4},
+	    {"[2001:db8::1]:5353", true, false, 0, UINT64_MAX, 0, 0, 0},
+	};
+	uint8_t buf[256];
+	struct dns_server got;
+	struct wire_out out;
+	struct wire_in in;
+
+	(void)state;
+	wire_out_fixed(&out, buf, sizeof(buf));
+	for (size_t i = 0; i < 2; i++)
+		dns_server_put(&out, &servers[i]);
+	assert_int_equal(wire_out_end(&out), 0);
+	wire_in_init(&in, buf, out.len);
+	for (size_t i = 0; i < 2; i++) {
+		assert_true(dns_server_next(&in, &got));
+		assert_string_equal(got.name, servers[i].name);
+		assert_true(got.down == servers[i].down && got.trusted == servers[i].trusted);
+		assert_int_equal(got.latency_us, servers[i].latency_us);
+		assert_true(got.sent == servers[i].sent && got.refused == servers[i].refused);
+	}
+	assert_false(dns_server_next(&in, &got));
+	assert_int_equal(wire_in_end(&in), 0);
+	wire_in_init(&in, buf, out.len - 1);
+	assert_true(dns_server_next(&in, &got));
+	assert_false(dns_server_next(&in, &got));
+	assert_int_equal(wire_in_end(&in), -74);
+	buf[0] = DNS_SERVER_SIZE; /* a name longer than there may be */
+	wire_in_init(&in, buf, out.len);
+	assert_false(dns_server_next(&in, &got));
+	assert_int_equal(wire_in_end(&in), -74);
+	assert_string_equal(dns_security_name(DNS_BOGUS), "bogus");
+	assert_string_equal(dns_security_name(3), "unknown");
+	assert_string_equal(dns_source_name(DNS_FROM_BUILTIN), "built in");
+	assert_string_equal(dns_source_name(DNS_SOURCES), "unknown");
+}
+
 static void test_records(void **state)
 {
 	uint8_t buf[64];
@@ -214,6 +254,7 @@ int main(void)
 	    cmocka_unit_test(test_addresses),
 	    cmocka_unit_test(test_hosts),
 	    cmocka_unit_test(test_records),
+	    cmocka_unit_test(test_servers),
 	    cmocka_unit_test(test_soon),
 	    cmocka_unit_test(test_types),
 	};
