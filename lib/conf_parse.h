@@ -16,7 +16,7 @@ conf_parser conf_parse_bool, conf_parse_number, conf_parse_factor, conf_parse_wo
     conf_parse_time, conf_parse_rate, conf_parse_path, conf_parse_users; /* conf_scalar.c */
 conf_parser conf_parse_domain, conf_parse_domains, conf_parse_user, conf_parse_rcpt,
     conf_parse_sender, conf_parse_site, conf_parse_header, conf_parse_name, conf_parse_admin,
-    conf_parse_masq, conf_parse_address, conf_parse_print; /* conf_pattern.c */
+    conf_parse_masq, conf_parse_address, conf_parse_print, conf_parse_dnslist; /* conf_pattern.c */
 conf_parser conf_parse_addr, conf_parse_net;               /* conf_addr.c */
 conf_parser conf_parse_target, conf_parse_mailbox;         /* conf_target.c */
 

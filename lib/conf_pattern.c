@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/conf_parse.h"
+#include "lib/dnslist.h"
 
 #define DOMAIN_MAX 253
 #define LABEL_MAX  63
@@ -232,4 +233,13 @@ int conf_parse_print(const struct conf_opt *o, const char *text, void *to, char 
 	}
 	hex[n] = '\0';
 	return n == 64 ? conf_keep(hex, to) : -EINVAL;
+}
+
+/* conf_parse_dnslist - an entry of policy.dnsbl */
+int conf_parse_dnslist(const struct conf_opt *o, const char *text, void *to, char *why)
+{
+	struct dnslist list;
+	(void)o;
+	(void)why;
+	return dnslist_parse(text, &list) ? -EINVAL : conf_keep(text, to);
 }

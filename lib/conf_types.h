@@ -162,6 +162,28 @@ struct conf_limits {
 	uint32_t per_user_hour; /* recipients of one submitting user; 0: no limit */
 };
 
+enum conf_name_check { CONF_NAME_ANY, CONF_NAME_FQDN, CONF_NAME_KNOWN };
+
+/* Binds clients of the network that are neither in relay_from nor logged in. */
+struct conf_policy {
+	CONF_SECTION_HEAD;
+	struct conf_list dnsbl; /* lib/dnslist.h */
+	struct conf_list dnswl;
+	uint32_t dnsbl_threshold;
+	bool rdns;
+	bool fcrdns;
+	enum conf_name_check helo;
+	enum conf_name_check sender_domain;
+	uint64_t greet_delay;
+	uint64_t lookup_timeout;
+	struct conf_rate connection_rate;
+	struct conf_rate message_rate;
+	struct conf_rate recipient_rate;
+	struct conf_rate error_rate;
+	uint32_t soft_errors;
+	uint64_t error_delay;
+};
+
 struct conf_route {
 	CONF_SECTION_HEAD;
 	struct conf_list domain; /* "user@domain", "domain", ".domain", "*"; the title by default */
@@ -280,6 +302,7 @@ struct conf {
 	size_t nlisten;
 	struct conf_tls_files tls;
 	struct conf_limits limits;
+	struct conf_policy policy;
 	struct conf_route
 	    *route; /* sorted as in the file, the built-in "*" last where none is given */
 	size_t nroute;

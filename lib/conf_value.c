@@ -34,6 +34,7 @@ static conf_parser *const parsers[CONF_TYPES] = {
     [CONF_TYPE_SITES] = conf_parse_site,
     [CONF_TYPE_HEADERS] = conf_parse_header,
     [CONF_TYPE_NAMES] = conf_parse_name,
+    [CONF_TYPE_DNSLISTS] = conf_parse_dnslist,
     [CONF_TYPE_ADMINS] = conf_parse_admin,
     [CONF_TYPE_PRINTS] = conf_parse_print,
     [CONF_TYPE_MASQS] = conf_parse_masq,
