@@ -1,6 +1,7 @@
 """dnscache under bad days: servers that lie, die, forge and come back; and what it remembers."""
 import concurrent.futures
 import json
+import os
 import re
 import subprocess
 import time
@@ -347,6 +348,21 @@ def test_warm_start(house):
         f.truncate(40)
     b.start()
     b.wait_log("saved cache can't be read")
+    b.stop()
+
+
+@pytest.mark.skipif(not SOAK, reason="takes a minute")
+def test_saved_by_the_minute(house):
+    """kill -9 of dnscache: the next one knows what was saved by the clock, from within the sandbox."""
+    server = house.liar()
+    _, b = mx(house, server)
+    lookup(b, "known.test")
+    wait_for(lambda: os.path.getsize(f"{b.spool}/dns.saved") > 40, 70, every=0.5)
+    server.on = False
+    seen = len(b.log)
+    b.replaced("dnscache", b.kill("dnscache"))
+    b.wait_log("answers of the last run are known", after=seen)
+    assert wait_for(lambda: lookup(b, "known.test"), 5)["source"] == "cache"
     b.stop()
 
 
