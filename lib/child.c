@@ -167,7 +167,7 @@ static void check_fds(void)
 			log_fatal("descriptor %d is missing: this program is started by baton", fd);
 	if (close_range(CHILD_FD_FIRST_FREE, ~0u, 0) && errno != ENOSYS)
 		log_fatal("close_range: %s", strerror(errno));
-	for (int fd = CHILD_MASTER; fd <= CHILD_COUNTERS; fd++)
+	for (int fd = CHILD_MASTER; fd <= CHILD_SHARED; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(CHILD_MASTER, F_SETFL, O_NONBLOCK);
 }

@@ -4,7 +4,8 @@
  *
  *   argv: [name, instance]     e.g. { "smtpd", "1" }
  *   descriptors: 0 and 1 /dev/null, 2 the log, CHILD_MASTER the channel to master,
- *                CHILD_LOCK the spool lock (held open, never used), CHILD_COUNTERS a memfd
+ *                CHILD_LOCK the spool lock (held open, never used), CHILD_COUNTERS a memfd,
+ *                CHILD_SHARED what the processes of the role share (lib/tally.h), else /dev/null
  *   environment: TZ; BATON_LOG "stderr" or "syslog" (what descriptor 2 is); where master runs as
  *                root BATON_UID and BATON_GID (numbers: master looked the user up at its own
  *                start) and BATON_CHROOT (the empty folder to be locked into)
@@ -26,7 +27,8 @@ enum {
 	CHILD_MASTER = 3,
 	CHILD_LOCK = 4,
 	CHILD_COUNTERS = 5,
-	CHILD_FD_FIRST_FREE = 6
+	CHILD_SHARED = 6,
+	CHILD_FD_FIRST_FREE = 7
 };
 
 enum { CHILD_LAST_MS = 800 }; /* from master's death to the end of a role that has last words */

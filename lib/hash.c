@@ -24,6 +24,12 @@ uint64_t hash_bytes(const void *key, size_t n)
 	return XXH3_64bits_withSeed(key, n, seed);
 }
 
+/* hash_seeded - by another seed */
+uint64_t hash_seeded(const void *key, size_t n, uint64_t with)
+{
+	return XXH3_64bits_withSeed(key, n, with);
+}
+
 /* hash_stable - without a seed */
 uint64_t hash_stable(const void *key, size_t n)
 {

@@ -26,6 +26,9 @@
  */
 uint64_t hash_bytes(const void *key, size_t n);
 
+/* The same with a seed of the caller's, for a table that several processes share. */
+uint64_t hash_seeded(const void *key, size_t n, uint64_t with);
+
 /*
  * The same everywhere and always, for what is kept on disk. Peers can steer it: never for a table.
  */

@@ -271,6 +271,7 @@ void place_reaped(struct place *p, int status)
 {
 	p->pid = 0;
 	p->status = status;
+	spawn_ended(p);
 	if (!p->chan)
 		vacate(p);
 	else if (p->state != PLACE_DRAINING)

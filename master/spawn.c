@@ -21,11 +21,12 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/priv.h"
+#include "lib/tally.h"
 
 enum { FD_LOW = 16, ENV_MAX = 16, TEXT_MAX = PATH_MAX + 32 };
 
 static char libexec[PATH_MAX];
-static int null_fd = -1, lock = -1, log_fd = -1;
+static int null_fd = -1, lock = -1, log_fd = -1, tally_fd = -1;
 static bool log_is_syslog;
 static char chroot_to[PATH_MAX];
 
@@ -70,7 +71,20 @@ int spawn_init(int lock_fd)
 		return -errno;
 	null_fd = spawn_high_fd(null_fd);
 	lock = spawn_high_fd(lock_fd);
-	return null_fd < 0 || lock < 0 ? -errno : 0;
+	if (null_fd < 0 || lock < 0)
+		return -errno;
+	tally_fd = tally_create();
+	if (tally_fd < 0)
+		return tally_fd;
+	tally_fd = spawn_high_fd(tally_fd);
+	return tally_fd < 0 ? -errno : 0;
+}
+
+/* spawn_ended - what the workers share must not go on counting it */
+void spawn_ended(const struct place *place)
+{
+	if (place->service->role == ROLE_SMTPD)
+		tally_forget(tally_fd, place->instance);
 }
 
 /* spawn_set_log - where children log to */
@@ -161,14 +175,16 @@ static void fill_env(struct environment *env, const struct service *service)
 
 /* become_program - in the child: fixed descriptors, environment, exec; never returns */
 static void become_program(
-    const char *path, char **argv, struct environment *env, int chan, int counters)
+    const struct place *place, char **argv, struct environment *env, int chan)
 {
+	const char *path = spawn_program(place->service->program);
 	const int fds[CHILD_FD_FIRST_FREE] = {[0] = null_fd,
 	    [1] = null_fd,
 	    [CHILD_LOG] = log_fd,
 	    [CHILD_MASTER] = chan,
 	    [CHILD_LOCK] = lock,
-	    [CHILD_COUNTERS] = counters};
+	    [CHILD_COUNTERS] = place->counters_fd,
+	    [CHILD_SHARED] = place->service->role == ROLE_SMTPD ? tally_fd : null_fd};
 	char *list[ENV_MAX + 1] = {NULL};
 
 	spawn_reset_signals();
@@ -208,8 +224,7 @@ int spawn_child(struct place *place, int *chan_fd)
 	pid_t pid = pair[0] < 0 || pair[1] < 0 ? -1 : spawn_fork();
 	int e = pid < 0 ? -errno : 0;
 	if (pid == 0)
-		become_program(spawn_program(place->service->program), argv, &env, pair[1],
-		    place->counters_fd);
+		become_program(place, argv, &env, pair[1]);
 	if (pair[1] >= 0)
 		close(pair[1]);
 	if (e) {

@@ -36,6 +36,9 @@ void spawn_set_chroot(const char *path);
  */
 int spawn_child(struct place *place, int *chan_fd);
 
+/* The place's process is dead: takes back what was counted in its name. */
+void spawn_ended(const struct place *place);
+
 /*
  * In a forked child, before anything else: default signal handlers, empty mask. Both kinds of
  * children, roles and local deliveries, begin like this.

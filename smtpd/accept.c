@@ -2,14 +2,15 @@
 /*
  * Listeners' events are level-triggered and shared with the other workers, so a wake-up may find
  * nothing. While the worker is full the events are off; a client that leaves turns them on again.
- * What the clients of one address hold is counted in a hash, here in each worker: the limit of
- * the whole system is at most that of a worker times their number.
+ * What clients hold is counted for all workers together (lib/tally.h). A worker that finds the
+ * whole full looks again after ACCEPT_PAUSE_MS, since nobody tells it of the others' clients.
  */
 #include "smtpd/accept.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,9 +18,9 @@
 
 #include "lib/conn.h"
 #include "lib/counters.h"
-#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/tally.h"
 #include "smtpd/client.h"
 #include "smtpd/policy.h"
 
@@ -31,44 +32,35 @@ struct listener {
 	struct event *event;
 };
 
-/* What one address outside relay_from holds. */
-struct source {
-	UT_hash_handle hh;
-	unsigned n;
-	char address[64];
-};
-
 static const struct conf *conf;
 static struct listener *listeners;
-static struct source *sources;
-static unsigned max_clients;
+static unsigned max_sockets; /* what our descriptors allow */
+static unsigned taken;       /* clients that are here, deliver's links aside */
 static bool resting; /* the listeners' events are off */
 static struct event *rest_timer;
 
-/* accept_init - the worker's share of the clients, never more than its descriptors */
+/* accept_init - never more clients than descriptors */
 void accept_init(const struct conf *c)
 {
 	struct rlimit limit;
-	unsigned workers = c->workers;
 
 	conf = c;
-	max_clients = 1024;
+	max_sockets = 1024;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		max_clients = limit.rlim_cur < UINT32_MAX ? (unsigned)limit.rlim_cur : UINT32_MAX;
-	max_clients =
-	    max_clients > 2 * ACCEPT_FD_MARGIN ? max_clients - ACCEPT_FD_MARGIN : ACCEPT_FD_MARGIN;
-	if (workers == 0) { /* as master counts them: one a CPU, at least two */
-		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-		workers = cpus > 2 ? (unsigned)cpus : 2;
-	}
-	if (c->limits.clients && (c->limits.clients + workers - 1) / workers < max_clients)
-		max_clients = (c->limits.clients + workers - 1) / workers;
+		max_sockets = limit.rlim_cur < UINT32_MAX ? (unsigned)limit.rlim_cur : UINT32_MAX;
+	max_sockets =
+	    max_sockets > 2 * ACCEPT_FD_MARGIN ? max_sockets - ACCEPT_FD_MARGIN : ACCEPT_FD_MARGIN;
 }
 
-/* full - connections that are still being closed count too: they hold descriptors */
+/*
+ * full - is there no room for one more? Connections that are still being closed hold descriptors
+ * too. Counted in before the sum is read, so that two workers never take the last place both.
+ */
 static bool full(void)
 {
-	return conn_open_sockets() >= max_clients;
+	if (conn_open_sockets() >= max_sockets)
+		return true;
+	return conf->limits.clients && tally_sessions(taken + 1) > conf->limits.clients;
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *arg);
@@ -106,61 +98,53 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 		go_on();
 }
 
-/* source_leave - one client less; NULL for those that aren't counted */
-static void source_leave(struct source *source)
-{
-	if (!source || --source->n)
-		return;
-	HASH_DEL(sources, source);
-	free(source);
-}
-
 /* on_gone - a client left */
 static void on_gone(void *arg)
 {
 	static const struct timeval next_turn;
-	source_leave(arg);
+	tally_leave(arg);
+	tally_sessions(--taken);
 	/* Its socket is closed at the end of this turn, unless it lingers. */
 	if (resting && event_add(rest_timer, &next_turn) < 0)
 		log_fatal("out of memory");
 }
 
-/* source_enter - count a client; 0, -EUSERS over the limit, -ENOMEM. *out may stay NULL */
-static int source_enter(const struct peer *peer, struct source **out)
+/* over - are that many too many? */
+static bool over(struct tally_client *c, enum tally_what what, const struct conf_rate *rate,
+    uint32_t add)
 {
-	struct source *source;
+	return rate->count && tally_rate(c, what, rate->period, add) >= rate->count + add;
+}
 
-	*out = NULL;
-	if (peer->relay || peer->kind != PEER_NET || !conf->limits.per_client)
-		return 0;
-	HASH_FIND_STR(sources, peer->address, source);
-	if (!source) {
-		source = calloc(1, sizeof(*source));
-		if (!source)
-			return -ENOMEM;
-		memcpy(source->address, peer->address, sizeof(source->address));
-		HASH_ADD_STR(sources, address, source);
-		if (!hash_added(source)) {
-			free(source);
-			return -ENOMEM;
-		}
-	} else if (source->n >= conf->limits.per_client) {
-		return -EUSERS;
-	}
-	source->n++;
-	*out = source;
-	return 0;
+/* enter - count a stranger's session; the reason when it is to go, else NULL */
+static const char *enter(struct peer *peer)
+{
+	struct dns_addr addr;
+
+	if (peer->relay || peer->kind != PEER_NET ||
+	    dns_addr_parse(peer->address, strlen(peer->address), &addr) < 0)
+		return NULL;
+	peer->tally = tally_enter(&addr);
+	if (conf->limits.per_client && tally_open(peer->tally) > conf->limits.per_client)
+		return "Too many connections from your address";
+	if (over(peer->tally, TALLY_ERRORS, &conf->policy.error_rate, 0))
+		return "Too many errors from your address, try again later";
+	if (over(peer->tally, TALLY_CONNECTIONS, &conf->policy.connection_rate, 1))
+		return "Too many connections from your address in a short time";
+	return NULL;
 }
 
 /* turn_away - say why, without waiting, and close */
-static void turn_away(int fd, const struct peer *peer)
+static void turn_away(int fd, const struct peer *peer, const char *reason)
 {
-	static const char words[] = "421 4.7.0 Too many connections from your address\r\n";
+	char words[128];
+	int n = snprintf(words, sizeof(words), "421 4.7.0 %s\r\n", reason);
+
 	counter_add(C_smtp_sessions_refused, 1);
 	log_event(LOG_INFO, 0, "refuse", LOG_STR("client", peer->address),
 	    LOG_STR("stage", "connect"), LOG_U64("code", 421), LOG_STR("status", "4.7.0"),
-	    LOG_STR("reason", "Too many connections from your address"));
-	if (send(fd, words, sizeof(words) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	    LOG_STR("reason", reason));
+	if (send(fd, words, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("client %s didn't hear why it was refused", peer->address);
 	close(fd);
 }
@@ -185,8 +169,8 @@ static int make_peer(
 /* take - one client */
 static void take(const struct listener *l, int fd, const struct sockaddr *addr)
 {
-	struct source *source;
 	struct peer peer;
+	const char *reason;
 	int error = make_peer(l, fd, addr, &peer);
 
 	if (error) {
@@ -194,24 +178,24 @@ static void take(const struct listener *l, int fd, const struct sockaddr *addr)
 		close(fd);
 		return;
 	}
-	error = source_enter(&peer, &source);
-	if (error) {
-		turn_away(fd, &peer);
+	reason = enter(&peer);
+	if (reason) {
+		turn_away(fd, &peer, reason);
+		tally_leave(peer.tally);
 		return;
 	}
-	if (client_new(fd, &peer, conf, on_gone, source) < 0) {
-		source_leave(source);
+	taken++;
+	if (client_new(fd, &peer, conf, on_gone, peer.tally) < 0) {
+		taken--;
+		tally_leave(peer.tally);
 		log_warnc(ENOMEM, "new clients wait");
 		rest();
 	}
 }
 
-/* on_acceptable - a few, the others are for the other workers or the next wake-up */
-static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+/* take_some - a few, the others are for the other workers or the next wake-up */
+static void take_some(const struct listener *l)
 {
-	const struct listener *l = arg;
-
-	(void)what;
 	for (unsigned i = 0; i < ACCEPT_TURN; i++) {
 		struct sockaddr_storage addr;
 		socklen_t len = sizeof(addr);
@@ -220,7 +204,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 			return;
 		}
 		int client =
-		    accept4(fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		    accept4(l->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (client >= 0) {
 			take(l, client, (struct sockaddr *)&addr);
 			continue;
@@ -231,6 +215,14 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 		}
 		return; /* EAGAIN: another worker was faster; the rest concerns that client only */
 	}
+}
+
+/* on_acceptable - clients wait */
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	take_some(arg);
+	tally_sessions(taken); /* not the one that didn't come */
 }
 
 /* accept_add - accepted sockets inherit TCP_NODELAY from their listener */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The listening sockets of a worker. All workers wait on the same sockets; each takes at most
- * ACCEPT_TURN clients a wake-up, so that they share. Limits are kept here: a worker that holds its
- * share of clients, or has no descriptor left, takes none until one leaves, and new ones wait in
- * the kernel's queue, or go to another worker.
+ * ACCEPT_TURN clients a wake-up, so that they share. Limits are kept here: when all workers
+ * together hold `limits.clients`, or this one has no descriptor left, it takes none until one
+ * leaves, and new ones wait in the kernel's queue, or go to another worker. Strangers are counted
+ * by address.
  */
 #pragma once
 

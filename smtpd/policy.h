@@ -30,6 +30,7 @@ struct peer {
 	const char *cipher;               /* the suite's IANA name */
 	bool resumed;                     /* an earlier TLS session */
 	bool certified;                   /* it showed one of relay_certificates */
+	struct tally_client *tally;       /* a stranger's; NULL: it isn't counted */
 };
 
 enum rcpt_way {

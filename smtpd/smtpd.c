@@ -10,6 +10,7 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/tally.h"
 #include "smtpd/accept.h"
 #include "smtpd/client.h"
 #include "smtpd/headers.h"
@@ -23,6 +24,9 @@
 /* prepare - what the sandbox forbids later: a thread, limits, the time zone, OpenSSL's files */
 static int prepare(const struct conf *conf)
 {
+	int e = tally_attach(CHILD_SHARED, child_self()->instance);
+	if (e)
+		log_warnc(e, "limits on clients hold for each worker by itself");
 	accept_init(conf);
 	headers_date();
 	syncer_start();
