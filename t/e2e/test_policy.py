@@ -44,31 +44,32 @@ def greeted(b, n, source="127.0.0.2"):
     return [s for w, s in said if w[:3] == "220"], [s for w, s in said if w[:3] == "421"]
 
 
-def test_per_client_holds_over_all_workers(house):
-    """A killed worker's sessions count no more, those of the other one still do."""
-    b = house.baton(workers=2, relay_from=ONLY_US, text="limits { per_client = 6 }")
-    for _ in range(3):
-        good, bad = greeted(b, 30)
-        assert (len(good), len(bad)) == (6, 24)
+def fill(b, limit, held=0):
+    """Sessions of one stranger up to the limit, once those that were closed are noticed; never over it."""
+    def full():
+        """the limit reached"""
+        good, bad = greeted(b, 3 * limit)
+        assert held + len(good) <= limit
+        if held + len(good) == limit:
+            return good or [None]
         for s in good:
             s.close()
-        wait_for(lambda: len(greeted_now(b)) == 6, 10, every=0.1)
-    good, bad = greeted(b, 30)
-    friends, _ = greeted(b, 30, "127.0.0.1")
-    assert len(friends) == 30
+    return wait_for(full, 10, every=0.1)
+
+
+def test_per_client_holds_over_all_workers(house):
+    """A killed worker's sessions count no more, those of the other one still do."""
+    b = house.baton(workers=2, relay_from=ONLY_US, text="limits { per_client = 12 }")
+    for s in fill(b, 12):
+        s.close()
+    good = fill(b, 12)
+    assert len(greeted(b, 40, "127.0.0.1")[0]) == 40
     old = b.pids("smtpd")
     os.kill(old[0], signal.SIGKILL)
     wait_for(lambda: len(b.pids("smtpd")) == 2 and old[0] not in b.pids("smtpd"), 10)
-    alive = [s for s in good if hear(s, 0.3) is None]
-    wait_for(lambda: len(greeted_now(b)) == 6 - len(alive), 10, every=0.1)
+    living = sum(hear(s, 0.2) is None for s in good)
+    fill(b, 12, held=living)
     b.stop()
-
-
-def greeted_now(b, n=12):
-    good, bad = greeted(b, n)
-    for s in good + bad:
-        s.close()
-    return good
 
 
 def test_clients_hold_over_all_workers(house):
