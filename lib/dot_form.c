@@ -15,6 +15,12 @@ void dot_form_init(struct dot_form *f, enum dot_how how)
 	*f = (struct dot_form){.how = how};
 }
 
+/* behind_cr - is a CR kept that is good only if an LF follows at once? */
+static bool behind_cr(const struct dot_form *f)
+{
+	return f->state == DOT_FORM_CR || f->state == DOT_FORM_DOT_CR;
+}
+
 /* put - append bytes to the output */
 static char *put(char *out, const char *s, size_t n)
 {
@@ -56,8 +62,10 @@ static char *decide(struct dot_form *f, char *out)
 {
 	if (f->state == DOT_FORM_DOT || f->state == DOT_FORM_DOT_CR)
 		out = put(out, "..", f->how == DOT_NORMALISE ? 1 : 2);
-	if (f->state == DOT_FORM_CR || f->state == DOT_FORM_DOT_CR)
+	if (behind_cr(f)) {
 		*out++ = ' ';
+		f->mended = true;
+	}
 	f->state = DOT_FORM_TEXT;
 	return out;
 }
@@ -81,9 +89,11 @@ size_t dot_form(struct dot_form *f, const char *in, size_t n, char *out)
 	char *start = out;
 	while (in < end && !f->stopped) {
 		if (*in == '\n') {
+			f->mended |= !behind_cr(f);
 			out = line_end(f, out);
 			in++;
 		} else if (*in == '\r') {
+			f->mended |= behind_cr(f);
 			carriage_return(f);
 			in++;
 		} else if (*in == '.' && f->state == DOT_FORM_START) {
@@ -103,6 +113,7 @@ size_t dot_form(struct dot_form *f, const char *in, size_t n, char *out)
 size_t dot_form_end(struct dot_form *f, char *out)
 {
 	char *start = out;
+	f->mended |= behind_cr(f);
 	if (f->state != DOT_FORM_START && !f->stopped)
 		out = line_end(f, out);
 	return (size_t)(out - start);

@@ -2,10 +2,10 @@
 /*
  * Between plain text and the stored, dot-stuffed form of a body (lib/dot.h says what that is):
  *
- *   dot_form  DOT_STUFF      plain text with LF or CRLF -> stored form: sendmail, notices
+ *   dot_form  DOT_STUFF      plain text with LF or CRLF -> stored form: sendmail, notices, BDAT
  *             DOT_STUFF_STOP the same up to a line that is a lone dot: sendmail without -i
  *             DOT_NORMALISE  a body as it came from a client that sends LF for CRLF -> stored form
- *   dot_plain                stored form -> plain text with LF or CRLF: local delivery, BDAT
+ *   dot_plain                stored form -> plain text with LF or CRLF: local delivery
  *
  * All are resumable at any byte: what can't be decided yet is kept inside (never more than two
  * bytes) and comes out with the next piece or with ..._end(). Output buffers are the caller's, with
@@ -39,6 +39,7 @@ struct dot_form {
 	enum dot_how how;
 	enum dot_form_state state;
 	bool stopped; /* DOT_STUFF_STOP: the lone dot was seen, what follows is ignored */
+	bool mended;  /* a CR or LF that was no part of a CRLF was seen so far */
 };
 
 /* Start at the beginning of a body. */

@@ -142,7 +142,7 @@ static void work(struct client *c)
 	 * A byte now and then is no command: it doesn't win time. A link from deliver idles as
 	 * long as there are no notices.
 	 */
-	bool got_on = budget < CLIENT_COMMANDS_TURN || c->session->state == SMTP_DATA;
+	bool got_on = budget < CLIENT_COMMANDS_TURN || session_in_body(c->session);
 	if (got_on && c->session->peer.kind != PEER_NOTICE)
 		conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
 	hold_input(c);

@@ -11,7 +11,7 @@
 #include "smtpd/starttls.h"
 
 #define IN(state) (1u << SMTP_##state)
-#define ANYWHERE  (IN(GREET) | IN(READY) | IN(MAIL) | IN(RCPT))
+#define ANYWHERE  (IN(GREET) | IN(READY) | IN(MAIL) | IN(RCPT) | IN(CHUNKED))
 
 static struct verdict hello_check(struct session *s, struct args args);
 static struct verdict ehlo_run(struct session *s);
@@ -44,6 +44,7 @@ static const struct row {
     [CMD_HELP] = {"HELP", ANYWHERE, any_args, help_run},
     [CMD_QUIT] = {"QUIT", ANYWHERE, no_args, quit_run},
     [CMD_STARTTLS] = {"STARTTLS", IN(READY), starttls_check, starttls_run},
+    [CMD_BDAT] = {"BDAT", IN(RCPT) | IN(CHUNKED), bdat_check, bdat_run},
 };
 
 static const struct verdict fine;
@@ -74,11 +75,13 @@ static struct verdict out_of_order(const struct session *s, const struct row *ro
 {
 	if (s->state == SMTP_GREET)
 		return verdict_reply(503, "5.5.1", "Send EHLO or HELO first");
+	if (s->state == SMTP_CHUNKED)
+		return verdict_reply(503, "5.5.1", "BDAT is under way");
 	if (row == &table[CMD_STARTTLS])
 		return verdict_reply(503, "5.5.1", "A transaction is under way");
 	if (row == &table[CMD_MAIL])
 		return verdict_reply(503, "5.5.1", "A transaction is under way, nested MAIL");
-	if (row == &table[CMD_DATA] && s->state == SMTP_MAIL)
+	if ((row == &table[CMD_DATA] || row == &table[CMD_BDAT]) && s->state == SMTP_MAIL)
 		return verdict_reply(503, "5.5.1", "Need RCPT first, there is no valid recipient");
 	return verdict_reply(503, "5.5.1", "Need MAIL first");
 }
@@ -104,10 +107,12 @@ struct verdict commands_run(struct session *s, const char *line, size_t len)
 	}
 	while (args.len && args.text[args.len - 1] == ' ')
 		args.len--;
-	if (!(row->states >> s->state & 1))
-		return out_of_order(s, row);
+	if (!(row->states >> s->state & 1)) {
+		v = out_of_order(s, row);
+		return row == &table[CMD_BDAT] ? bdat_refuse(s, args, v) : v;
+	}
 	v = row->check(s, args);
-	return v.code ? v : row->run(s);
+	return v.code || v.act != ACT_REPLY ? v : row->run(s);
 }
 
 /* no_args - RFC 5321 §4.1.1: 501 where no argument is allowed */
@@ -157,7 +162,7 @@ static struct verdict ehlo_run(struct session *s)
 	const char *tls = starttls_offered(&s->peer) ? "250-STARTTLS\r\n" : "";
 	if (evbuffer_add_printf(s->out,
 		"250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-		"250-DSN\r\n%s250 ENHANCEDSTATUSCODES\r\n",
+		"250-CHUNKING\r\n250-DSN\r\n%s250 ENHANCEDSTATUSCODES\r\n",
 		s->conf->hostname, (unsigned long long)s->conf->message_size, tls) < 0)
 		return (struct verdict){ACT_CLOSE, 421, "4.3.0", "Out of memory"};
 	return verdict_act(ACT_SAID);

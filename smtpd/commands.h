@@ -20,6 +20,7 @@ enum command {
 	CMD_HELP,
 	CMD_QUIT,
 	CMD_STARTTLS,
+	CMD_BDAT,
 	COMMANDS
 };
 
@@ -54,3 +55,14 @@ struct verdict data_run(struct session *s);
  * is the reply to it.
  */
 struct verdict data_feed(struct session *s, struct evbuffer *in, size_t *turn);
+
+/* cmd_bdat.c */
+struct verdict bdat_check(struct session *s, struct args args);
+struct verdict bdat_run(struct session *s);
+/*
+ * A chunk that is refused for `why`, whatever its arguments are: its bytes are thrown away and the
+ * transaction, if there is one, has ended; the reply comes behind them.
+ */
+struct verdict bdat_refuse(struct session *s, struct args args, struct verdict why);
+/* Takes bytes of a chunk, as data_feed() does. */
+struct verdict bdat_feed(struct session *s, struct evbuffer *in, size_t *turn);

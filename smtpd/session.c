@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * session_feed() is a loop over what lies in the buffer: in SMTP_DATA the body takes it, else one
+ * session_feed() is a loop over what lies in the buffer: inside a body that takes it, else one
  * line is one command. It stops where something must be waited for. Replies gather in the output
  * buffer, so those of pipelined commands leave together.
  */
@@ -18,11 +18,16 @@
 
 /* where each state may lead */
 static const unsigned allowed[SMTP_STATES] = {
-    [SMTP_GREET] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_CLOSING),
-    [SMTP_READY] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_MAIL) | BIT(SMTP_CLOSING),
-    [SMTP_MAIL] = BIT(SMTP_READY) | BIT(SMTP_RCPT) | BIT(SMTP_CLOSING),
-    [SMTP_RCPT] = BIT(SMTP_READY) | BIT(SMTP_DATA) | BIT(SMTP_CLOSING),
+    [SMTP_GREET] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
+    [SMTP_READY] =
+	BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_MAIL) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
+    [SMTP_MAIL] = BIT(SMTP_READY) | BIT(SMTP_RCPT) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
+    [SMTP_RCPT] =
+	BIT(SMTP_READY) | BIT(SMTP_DATA) | BIT(SMTP_BDAT) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
     [SMTP_DATA] = BIT(SMTP_READY) | BIT(SMTP_CLOSING),
+    [SMTP_BDAT] = BIT(SMTP_READY) | BIT(SMTP_CHUNKED) | BIT(SMTP_CLOSING),
+    [SMTP_CHUNKED] = BIT(SMTP_READY) | BIT(SMTP_BDAT) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
+    [SMTP_DROP] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_CLOSING),
     [SMTP_CLOSING] = 0,
 };
 
@@ -32,6 +37,9 @@ static const char *const state_names[SMTP_STATES] = {
     [SMTP_MAIL] = "MAIL",
     [SMTP_RCPT] = "RCPT",
     [SMTP_DATA] = "DATA",
+    [SMTP_BDAT] = "BDAT",
+    [SMTP_CHUNKED] = "CHUNKED",
+    [SMTP_DROP] = "DROP",
     [SMTP_CLOSING] = "CLOSING",
 };
 
@@ -56,7 +64,7 @@ void session_enter(struct session *s, enum smtp_state next)
 	log_debug(
 	    "session of %s: %s to %s", s->peer.address, state_names[s->state], state_names[next]);
 	s->state = next;
-	if (next == SMTP_MAIL || next == SMTP_RCPT || next == SMTP_DATA) {
+	if (next >= SMTP_MAIL && next <= SMTP_CHUNKED) {
 		if (!s->tx || (next != SMTP_MAIL && s->tx->nrcpts == 0))
 			log_bug("session of %s: %s without its transaction", s->peer.address,
 			    state_names[next]);
@@ -119,6 +127,12 @@ bool session_idle(const struct session *s)
 	return s->state == SMTP_GREET || s->state == SMTP_READY;
 }
 
+/* session_in_body - bytes of a message */
+bool session_in_body(const struct session *s)
+{
+	return s->state == SMTP_DATA || s->state == SMTP_BDAT || s->state == SMTP_DROP;
+}
+
 /* session_reply - one line; out of memory ends the session through its client */
 void session_reply(struct session *s, unsigned code, const char *status, const char *text)
 {
@@ -163,7 +177,7 @@ static void count_refusal(struct session *s, const struct verdict *v)
 {
 	if (strcmp(s->verb, "RCPT") == 0)
 		counter_add(v->code >= 500 ? C_smtp_rcpt_refused : C_smtp_rcpt_deferred, 1);
-	else if (s->state == SMTP_DATA)
+	else if (s->state == SMTP_DATA || s->state == SMTP_BDAT)
 		counter_add(C_smtp_messages_refused, 1);
 	else if (v->code >= 500)
 		counter_add(C_smtp_errors, 1);
@@ -183,6 +197,9 @@ static bool act(struct session *s, const struct verdict *v)
 		count_refusal(s, v);
 	}
 	session_reply(s, v->code, v->status, v->text);
+	/* The transaction ends with its reply to the body. */
+	if (session_in_body(s) && v->act != ACT_BODY)
+		session_enter(s, s->helo[0] ? SMTP_READY : SMTP_GREET);
 	if (s->state == SMTP_CLOSING)
 		return false;
 	if (v->act == ACT_TLS) {
@@ -243,9 +260,6 @@ void session_resume(struct session *s, struct verdict verdict)
 	s->wait = WAIT_NONE;
 	if (verdict.code)
 		act(s, &verdict);
-	/* The transaction ends with its reply to the body. */
-	if (s->state == SMTP_DATA && verdict.code)
-		session_enter(s, SMTP_READY);
 	if (s->ready)
 		s->ready(s, s->arg);
 	else
@@ -295,21 +309,17 @@ bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget)
 	while (s->wait == WAIT_NONE && s->state != SMTP_CLOSING && evbuffer_get_length(in)) {
 		if (*budget == 0 || body == 0)
 			return true;
-		if (s->state != SMTP_DATA) {
+		if (!session_in_body(s)) {
 			if (!feed_line(s, in, budget))
 				return false;
 			continue;
 		}
-		struct verdict v = data_feed(s, in, &body);
+		struct verdict v =
+		    s->state == SMTP_DATA ? data_feed(s, in, &body) : bdat_feed(s, in, &body);
 		if (v.act == ACT_WAIT && s->wait == WAIT_NONE)
 			return false; /* more bytes, not something of ours */
-		if (v.act != ACT_WAIT && v.code) {
-			bool go_on = act(s, &v);
-			if (s->state == SMTP_DATA)
-				session_enter(s, SMTP_READY);
-			if (!go_on)
-				return false;
-		}
+		if (v.code && !act(s, &v))
+			return false;
 	}
 	return false;
 }

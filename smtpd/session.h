@@ -8,7 +8,7 @@
  * sync, a TLS handshake. Only session_enter() changes the state. Handlers of commands return a
  * verdict; the session writes the reply, counts errors and logs refusals.
  *
- * A transaction (struct tx) exists exactly in the states SMTP_MAIL to SMTP_DATA and goes as one.
+ * A transaction (struct tx) exists exactly in the states SMTP_MAIL to SMTP_CHUNKED and goes as one.
  */
 #pragma once
 
@@ -39,6 +39,9 @@ enum smtp_state {
 	SMTP_MAIL,    /* a sender, no recipient */
 	SMTP_RCPT,    /* at least one recipient */
 	SMTP_DATA,    /* the body comes, or waits to be safe */
+	SMTP_BDAT,    /* a chunk of it comes, or the whole waits to be safe */
+	SMTP_CHUNKED, /* between chunks: nothing but BDAT gets on with it */
+	SMTP_DROP,    /* a chunk that was refused comes and is thrown away */
 	SMTP_CLOSING, /* the last reply was written */
 	SMTP_STATES
 };
@@ -62,6 +65,7 @@ struct tx {
 	struct dot_form form;    /* on a listener that mends line ends, */
 	struct dot_plain unform; /* and to count what became of it: */
 	uint64_t plain_len;
+	bool last;              /* the chunk is the last one */
 	struct verdict refused; /* code 0: the body is still wanted */
 	char message_id[128];
 };
@@ -83,8 +87,10 @@ struct session {
 	uint32_t epoch; /* intake's: when it was last in a transaction */
 	struct recipient_ask ask;
 	unsigned errors;
-	bool esmtp; /* EHLO, not HELO */
-	bool quit;  /* the client said QUIT: it sends no more */
+	uint64_t chunk;      /* bytes of it that are still to come, in SMTP_BDAT and SMTP_DROP */
+	struct verdict drop; /* the reply behind it, in SMTP_DROP */
+	bool esmtp;          /* EHLO, not HELO */
+	bool quit;           /* the client said QUIT: it sends no more */
 	char helo[SESSION_HELO_MAX + 1];
 	struct { /* what the check of a command leaves to its run */
 		char address[ADDR_SIZE];
@@ -92,7 +98,8 @@ struct session {
 		const char *domain;    /* in address; NULL: none */
 		uint64_t size;
 		uint32_t flags;
-		struct { /* smtpd/dsn.h */
+		bool last; /* BDAT */
+		struct {   /* smtpd/dsn.h */
 			uint8_t given, ret, notify;
 			char envid[DSN_ENVID_MAX + 1];
 			char orcpt[DSN_ORCPT_MAX + 1];
@@ -139,6 +146,9 @@ unsigned session_count(void);
 
 /* No transaction under way: may be ended with 421 at any time. */
 bool session_idle(const struct session *s);
+
+/* What comes are no commands but bytes of a message. */
+bool session_in_body(const struct session *s);
 
 /* -- for the command files ------------------------------------------------------------------ */
 

@@ -19,6 +19,7 @@
 #include "lib/chan.h"
 #include "lib/log.h"
 #include "lib/qid.h"
+#include "lib/record.h"
 #include "smtpd/recipient.h"
 #include "smtpd/syncer.h"
 
@@ -27,6 +28,7 @@ static const char config[] = "hostname = \"mx.test\"\norigin = \"localhost\"\n"
 			     "relay_to = { \"gateway.test\" }\nsites = \"\"\n";
 struct world world = {.listener = {.title = (char *)"test", .tls = CONF_LISTEN_TLS_NONE}};
 static struct chan *keeper_end;
+static uint64_t segment_end; /* behind the last record that was looked at */
 
 /* on_recipient - keeper knows bob and root */
 static void on_recipient(struct chan *chan, union msg_any *msg, void *arg)
@@ -85,7 +87,26 @@ int world_setup(void **state)
 	intake_start();
 	world.segment = world_grant(FIRST, SEGMENT_SHARED);
 	world.asked = 0;
+	segment_end = 0;
 	return 0;
+}
+
+/* world_stored - what was stored next: envelope and body */
+void world_stored(struct envelope *env, char *body, size_t size, unsigned char *envelope)
+{
+	static unsigned char buf[64 << 10];
+	struct record_place place = {.segment = FIRST, .nonce = NONCE, .offset = segment_end};
+	struct record rec;
+	assert_int_equal(record_check(world.segment, &place, buf, sizeof(buf), &rec), 0);
+	assert_true(rec.body_len < size && rec.envelope_len <= 4096);
+	assert_int_equal(
+	    pread(world.segment, body, rec.body_len, (off_t)record_body_at(&rec)), rec.body_len);
+	body[rec.body_len] = '\0';
+	assert_int_equal(
+	    pread(world.segment, envelope, rec.envelope_len, (off_t)record_envelope_at(&rec)),
+	    rec.envelope_len);
+	assert_int_equal(envelope_read(envelope, rec.envelope_len, env), 0);
+	segment_end += record_len(&rec);
 }
 
 /* world_teardown - nothing may be left */

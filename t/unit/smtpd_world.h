@@ -7,6 +7,7 @@
 #pragma once
 
 #include "lib/conf.h"
+#include "lib/envelope.h"
 #include "lib/loop.h"
 #include "smtpd/intake.h"
 #include "smtpd/segments.h"
@@ -32,6 +33,9 @@ void world_end(void);
 /* cmocka's set-up and tear-down of each test; the latter checks that nothing was left over. */
 int world_setup(void **state);
 int world_teardown(void **state);
+
+/* What the shared segment holds next: envelope (over envelope[4096]) and body, as C text. */
+void world_stored(struct envelope *env, char *body, size_t size, unsigned char *envelope);
 
 /* Grants a segment in memory; returns a descriptor of it. */
 int world_grant(uint64_t name, enum segment_kind kind);

@@ -20,15 +20,6 @@
 
 #define ARRAY(a) (sizeof(a) / sizeof((a)[0]))
 
-static uint64_t segment_end;
-
-/* setup - a world with an empty segment */
-static int setup(void **state)
-{
-	segment_end = 0;
-	return world_setup(state);
-}
-
 /* dialogue - each line of the client must get a reply that begins so */
 static void dialogue(struct talk *t, const char *const (*lines)[2], size_t n)
 {
@@ -37,24 +28,6 @@ static void dialogue(struct talk *t, const char *const (*lines)[2], size_t n)
 		if (strncmp(reply, lines[i][1], strlen(lines[i][1])) != 0)
 			fail_msg("to %.60s: %s instead of %s", lines[i][0], reply, lines[i][1]);
 	}
-}
-
-/* next_record - what was stored next: envelope and body */
-static void next_record(struct envelope *env, char *body, size_t size, unsigned char *envelope)
-{
-	static unsigned char buf[64 << 10];
-	struct record_place place = {.segment = FIRST, .nonce = NONCE, .offset = segment_end};
-	struct record rec;
-	assert_int_equal(record_check(world.segment, &place, buf, sizeof(buf), &rec), 0);
-	assert_true(rec.body_len < size && rec.envelope_len <= 4096);
-	assert_int_equal(
-	    pread(world.segment, body, rec.body_len, (off_t)record_body_at(&rec)), rec.body_len);
-	body[rec.body_len] = '\0';
-	assert_int_equal(
-	    pread(world.segment, envelope, rec.envelope_len, (off_t)record_envelope_at(&rec)),
-	    rec.envelope_len);
-	assert_int_equal(envelope_read(envelope, rec.envelope_len, env), 0);
-	segment_end += record_len(&rec);
 }
 
 /* -- tests -- */
@@ -83,7 +56,7 @@ static void transaction(void **state)
 	dialogue(&t, lines, ARRAY(lines));
 	assert_int_equal(t.s->state, SMTP_CLOSING);
 	talk_end(&t);
-	next_record(&env, body, sizeof(body), envelope);
+	world_stored(&env, body, sizeof(body), envelope);
 	assert_memory_equal(env.sender.data, "A@example.org", 13);
 	assert_memory_equal(env.client.data, "127.0.0.1", 9);
 	assert_memory_equal(env.message_id.data, "<1@x>", 5);
@@ -108,6 +81,7 @@ static void to_state(struct talk *t, enum smtp_state state)
 	    [SMTP_READY] = "EHLO x\r\n",
 	    [SMTP_MAIL] = "EHLO x\r\nMAIL FROM:<>\r\n",
 	    [SMTP_RCPT] = "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\n",
+	    [SMTP_CHUNKED] = "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nBDAT 1\r\nx",
 	};
 	struct peer peer = peer_of("127.0.0.1");
 	talk_begin(t, &peer);
@@ -130,20 +104,25 @@ static void states_and_verbs(void **state)
 	    [CMD_HELP] = "HELP\r\n",
 	    [CMD_QUIT] = "QUIT\r\n",
 	    [CMD_STARTTLS] = "STARTTLS\r\n",
+	    [CMD_BDAT] = "BDAT 4\r\nQUIT",
 	};
+	static const enum smtp_state states[] = {
+	    SMTP_GREET, SMTP_READY, SMTP_MAIL, SMTP_RCPT, SMTP_CHUNKED};
 	(void)state;
-	for (int from = SMTP_GREET; from <= SMTP_RCPT; from++) {
+	for (size_t i = 0; i < ARRAY(states); i++) {
+		enum smtp_state from = states[i];
 		for (int cmd = 0; cmd < COMMANDS; cmd++) {
 			struct talk t;
-			to_state(&t, (enum smtp_state)from);
+			to_state(&t, from);
 			const char *reply = talk_say(&t, line[cmd]);
 			if (cmd == CMD_STARTTLS && from == SMTP_READY) /* no certificate */
 				assert_memory_equal(reply, "502 5.5.1", 9);
-			else if (commands_legal((enum command)cmd, (enum smtp_state)from)) {
+			else if (commands_legal((enum command)cmd, from)) {
 				assert_true(reply[0] == '2' || reply[0] == '3');
 			} else {
 				assert_memory_equal(reply, "503 5.5.1", 9);
-				assert_int_equal(t.s->state, from);
+				bool ends = cmd == CMD_BDAT && from == SMTP_MAIL;
+				assert_int_equal(t.s->state, ends ? SMTP_READY : from);
 			}
 			talk_end(&t);
 		}
@@ -282,9 +261,9 @@ static void normalise(void **state)
 	}
 	talk_end(&t);
 	world.listener.line_endings = CONF_LINES_REFUSE;
-	next_record(&env, body, sizeof(body), envelope);
+	world_stored(&env, body, sizeof(body), envelope);
 	assert_non_null(strstr(body, "\r\none\r\n..two\r\n..\r\nthree\r\n"));
-	next_record(&env, body, sizeof(body), envelope);
+	world_stored(&env, body, sizeof(body), envelope);
 	assert_non_null(strstr(body, "\r\n..x\r\n\r\ny\r\n"));
 }
 
@@ -375,7 +354,7 @@ static void local_submission(void **state)
 	talk_say(&t, "EHLO x\r\nMAIL FROM:<me>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n");
 	assert_memory_equal(talk_say(&t, "Subject: x\r\n\r\nhi\r\n.\r\n"), "250 2.0.0", 9);
 	talk_end(&t);
-	next_record(&env, body, sizeof(body), envelope);
+	world_stored(&env, body, sizeof(body), envelope);
 	assert_int_equal(env.uid, 1000);
 	assert_int_equal(env.flags, 0);
 	assert_memory_equal(body, "Received: from local (uid 1000)\r\n\tby mx.test", 44);
@@ -388,7 +367,7 @@ static void local_submission(void **state)
 	talk_say(&t, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nFrom: x\r\n");
 	assert_memory_equal(talk_say(&t, "Date: y\r\nMessage-Id: z\r\n\r\nhi\r\n.\r\n"), "250", 3);
 	talk_end(&t);
-	next_record(&env, body, sizeof(body), envelope);
+	world_stored(&env, body, sizeof(body), envelope);
 	assert_int_equal(env.flags, ENVF_NOTICE);
 	assert_memory_equal(body, "Received: by mx.test with ESMTP id ", 35);
 	assert_non_null(strstr(body, "\r\nFrom: x\r\nDate: y\r\nMessage-Id: z\r\n\r\nhi\r\n"));
@@ -419,7 +398,7 @@ static void gone_while_waiting(void **state)
 	session_feed(t.s, t.in, &budget);
 	assert_int_equal(t.s->wait, WAIT_SYNC);
 	talk_end(&t);
-	next_record(&env, body, sizeof(body), envelope);
+	world_stored(&env, body, sizeof(body), envelope);
 	assert_non_null(strstr(body, "\r\nx\r\n"));
 }
 
@@ -454,7 +433,7 @@ static void large_message(void **state)
 	close(single);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
 {
