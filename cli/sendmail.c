@@ -13,12 +13,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cli/addresses.h"
 #include "cli/header.h"
 #include "cli/paths.h"
 #include "cli/submit.h"
 #include "lib/addr_param.h"
 #include "lib/dot_form.h"
+#include "lib/mailbox_list.h"
 
 #define RCPTS_MAX 100000
 #define CHUNK     65536
@@ -66,9 +66,8 @@ static char *complete(const char *address, size_t len)
 }
 
 /* add_rcpt - one more; the same address twice is one recipient */
-static void add_rcpt(const char *address, size_t len, void *arg)
+static void add_rcpt(struct request *req, const char *address, size_t len)
 {
-	struct request *req = arg;
 	char **grown, *text;
 
 	if (len == 0 || req->error)
@@ -90,12 +89,18 @@ static void add_rcpt(const char *address, size_t len, void *arg)
 	req->rcpts[req->nrcpts++] = text;
 }
 
+/* on_mailbox - an address in a header field */
+static void on_mailbox(const struct mailbox *mailbox, void *arg)
+{
+	add_rcpt(arg, mailbox->address, mailbox->len);
+}
+
 /* add_field - the recipients of a To, Cc or Bcc */
 static void add_field(const char *body, size_t len, void *arg)
 {
 	struct request *req = arg;
 
-	if (addresses_walk(body, len, add_rcpt, req))
+	if (mailbox_list_walk(body, len, on_mailbox, req))
 		req->error = EX_DATAERR;
 }
 
