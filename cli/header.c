@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/field.h"
 #include "lib/str.h"
 
 /* append - one more line, within the limit */
@@ -39,19 +40,6 @@ static size_t bare(const char *line, size_t len)
 	return len;
 }
 
-/* name_len - the length of the field's name, 0 for a line that is no field (RFC 5322 §2.2) */
-static size_t name_len(const char *line, size_t len)
-{
-	size_t n = 0, end;
-
-	while (n < len && line[n] > 0x20 && line[n] < 0x7f && line[n] != ':')
-		n++;
-	end = n;
-	while (end < len && (line[end] == ' ' || line[end] == '\t'))
-		end++; /* obsolete syntax allows white space before the colon */
-	return n > 0 && end < len && line[end] == ':' ? n : 0;
-}
-
 enum line_kind { LINE_FIELD, LINE_FOLDED, LINE_EMPTY, LINE_FROM, LINE_DOT, LINE_BODY };
 
 /* kind_of - what a line is at this place */
@@ -67,7 +55,7 @@ static enum line_kind kind_of(const struct header *h, const char *line, size_t l
 		return LINE_FROM;
 	if (h->len > 0 && (line[0] == ' ' || line[0] == '\t'))
 		return LINE_FOLDED;
-	return name_len(line, n) > 0 ? LINE_FIELD : LINE_BODY;
+	return field_name_len(line, n) > 0 ? LINE_FIELD : LINE_BODY;
 }
 
 /* take_line - one line of the section; 1 it goes on, 0 it ended, -E... */
@@ -78,7 +66,7 @@ static int take_line(
 
 	switch (kind_of(h, line, len, dot_ends)) {
 	case LINE_FIELD:
-		if (str_is_ci(line, name_len(line, len), "From"))
+		if (str_is_ci(line, field_name_len(line, len), "From"))
 			h->has_from = true;
 		/* fall through */
 	case LINE_FOLDED:
@@ -132,18 +120,11 @@ int header_read(struct header *h, FILE *in, bool dot_ends, bool *message_ended)
 /* next_field - the field at *pos with its folded lines; false at the end */
 static bool next_field(const struct header *h, size_t *pos, const char **field, size_t *len)
 {
-	size_t at = *pos;
-
-	if (at >= h->len)
+	if (*pos >= h->len)
 		return false;
-	do {
-		const char *lf = memchr(h->text + at, '\n', h->len - at);
-
-		at = lf ? (size_t)(lf - h->text) + 1 : h->len;
-	} while (at < h->len && (h->text[at] == ' ' || h->text[at] == '\t'));
 	*field = h->text + *pos;
-	*len = at - *pos;
-	*pos = at;
+	*len = field_len(*field, h->len - *pos);
+	*pos += *len;
 	return true;
 }
 
@@ -157,7 +138,7 @@ void header_each(const struct header *h, const char *name,
 	while (next_field(h, &pos, &field, &len)) {
 		const char *colon = memchr(field, ':', len);
 
-		if (colon && str_is_ci(field, name_len(field, len), name))
+		if (colon && str_is_ci(field, field_name_len(field, len), name))
 			found(colon + 1, len - (size_t)(colon + 1 - field), arg);
 	}
 }
@@ -169,7 +150,7 @@ void header_remove(struct header *h, const char *name)
 	size_t pos = 0, len, to = 0;
 
 	while (next_field(h, &pos, &field, &len)) {
-		if (str_is_ci(field, name_len(field, len), name))
+		if (str_is_ci(field, field_name_len(field, len), name))
 			continue;
 		memmove(h->text + to, field, len);
 		to += len;

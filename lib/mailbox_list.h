@@ -8,10 +8,10 @@
 
 #include <stddef.h>
 
-#define MAILBOX_MAX 1024 /* bytes of an address; a longer one is cut here, and no address any more */
+#define MAILBOX_MAX 1024 /* bytes of an address; a longer one is cut and isn't valid then */
 
 struct mailbox {
-	const char *address; /* local@domain or a bare local part, without white space and comments */
+	const char *address; /* local@domain or a bare local part; no white space, no comments */
 	size_t len;
 	const char *from, *to; /* where it stands in the text, without < >; to is behind it */
 };

@@ -14,6 +14,8 @@
 #include "lib/envelope.h"
 #include "lib/log.h"
 #include "lib/qid.h"
+#include "lib/str.h"
+#include "smtpd/fixup.h"
 #include "smtpd/headers.h"
 #include "smtpd/intake.h"
 #include "smtpd/stream.h"
@@ -103,13 +105,18 @@ static uint32_t flags_of(const struct tx *tx)
 	return tx->flags | (tx->dot.eightbit ? ENVF_8BIT : 0);
 }
 
-/* look_at_headers - what the header section says; refuses a loop */
-static void look_at_headers(struct session *s, struct headers_seen *seen)
+/* headroom - the most that stands in front of the body */
+static size_t headroom(const struct session *s)
+{
+	const struct tx *tx = s->tx;
+	return RECORD_HEADER + ENVELOPE_FIXED + ENVELOPE_NOTED + HEADERS_MAX + strlen(tx->sender) +
+	       strlen(s->helo) + tx->rcpts_len + (size_t)tx->nrcpts * ENVELOPE_RCPT;
+}
+
+/* note_seen - what the header says that concerns us; refuses a loop */
+static void note_seen(struct session *s, const struct headers_seen *seen)
 {
 	struct tx *tx = s->tx;
-	const struct parcel *p = tx->parcel;
-
-	headers_scan((const char *)p->buf + p->body, p->end - p->body, seen);
 	size_t len = seen->id_len < sizeof(tx->message_id) ? seen->id_len : 0;
 	for (size_t i = 0; i < len; i++) /* it goes into the envelope, which takes text only */
 		if (seen->id[i] < ' ' || seen->id[i] == 0x7f)
@@ -121,16 +128,60 @@ static void look_at_headers(struct session *s, struct headers_seen *seen)
 		body_refuse(tx, v);
 }
 
+/* mend - the fix-ups of a submission; an error refuses it */
+static int mend(struct session *s, const struct fixup *fix)
+{
+	struct tx *tx = s->tx;
+
+	if (!fix->text)
+		return 0;
+	if (fix->body) {
+		uint64_t added = tx->fold.added;
+		tx->fold = fix->fold;
+		tx->fold.added = added;
+	}
+	tx->mended += (int64_t)fix->text_len - (int64_t)fix->len;
+	return parcel_replace(tx->parcel, fix->len, fix->text, fix->text_len, headroom(s));
+}
+
+/* look_at_headers - and mend them, where it is submitted mail. whole: all of the body is here */
+static void look_at_headers(struct session *s, bool whole, struct headers_seen *seen)
+{
+	struct tx *tx = s->tx;
+	const struct parcel *p = tx->parcel;
+	const char *text = (const char *)p->buf + p->body;
+	size_t len = p->end - p->body;
+	struct fixup fix;
+
+	if (!tx->submitted) {
+		headers_scan(text, len, seen);
+		note_seen(s, seen);
+		return;
+	}
+	int error = fixup_header(
+	    s->conf, s->peer.listen && s->peer.listen->privacy, text, len, whole, &fix);
+	*seen = fix.seen;
+	note_seen(s, seen);
+	if (tx->refused.code)
+		return;
+	if (!error)
+		error = mend(s, &fix);
+	if (error == -EMSGSIZE && len >= PARCEL_MEMORY_MAX)
+		body_refuse(tx, verdict_reply(552, "5.3.4", "Message header too big"));
+	else if (error) /* of a shorter one only where memory is short */
+		body_refuse(tx, body_error(-ENOMEM));
+}
+
 /* put_front - envelope and our lines; what can't be is refused */
-static void put_front(struct session *s)
+static void put_front(struct session *s, bool whole)
 {
 	static struct envelope_writer w;
 	struct tx *tx = s->tx;
 	struct headers_seen seen;
-	char lines[HEADERS_MAX];
+	char lines[HEADERS_MAX], id[HEADERS_ID_MAX] = "";
 	size_t id_at, pos = 0;
 
-	look_at_headers(s, &seen);
+	look_at_headers(s, whole, &seen);
 	if (tx->refused.code)
 		return;
 	struct headers_trace trace = {
@@ -141,9 +192,14 @@ static void put_front(struct session *s)
 		trace.rcpt_len = rcpt.len;
 	}
 	size_t len = headers_received(lines, sizeof(lines) / 2, &trace, &id_at);
-	if (s->peer.kind != PEER_NET)
+	if (tx->submitted || s->peer.kind == PEER_NOTICE) {
+		if (!seen.message_id) {
+			headers_make_id(id, sizeof(id), s->conf->hostname);
+			str_copy(tx->message_id, sizeof(tx->message_id), id);
+		}
 		len += headers_missing(
-		    lines + len, sizeof(lines) - len, &seen, tx->sender, s->conf->hostname);
+		    lines + len, sizeof(lines) - len, &seen, id, tx->sender, s->conf->origin);
+	}
 	w.max = RECORD_ENVELOPE_MAX;
 	envelope_writer_reset(&w);
 	put_envelope(&w, s, flags_of(tx));
@@ -219,22 +275,16 @@ static void on_parcel(struct parcel *p, enum parcel_event event, int error)
 		session_resume(s, v); /* may free the session */
 }
 
-/* headroom - the most that stands in front of the body */
-static size_t headroom(const struct session *s)
-{
-	const struct tx *tx = s->tx;
-	return RECORD_HEADER + ENVELOPE_FIXED + ENVELOPE_NOTED + HEADERS_MAX + strlen(tx->sender) +
-	       strlen(s->helo) + tx->rcpts_len + (size_t)tx->nrcpts * ENVELOPE_RCPT;
-}
-
 /* body_begin - recipients are known */
 struct verdict body_begin(struct session *s)
 {
 	struct tx *tx = s->tx;
-	tx->parcel = parcel_new(headroom(s), tx->declared, on_parcel, s);
+	tx->parcel =
+	    parcel_new(headroom(s) + (tx->submitted ? FIXUP_ROOM : 0), tx->declared, on_parcel, s);
 	if (!tx->parcel)
 		return body_error(-ENOMEM);
 	dot_init(&tx->dot);
+	fold_init(&tx->fold, true);
 	return more;
 }
 
@@ -245,7 +295,7 @@ size_t body_room(struct session *s)
 	ssize_t room = tx->parcel ? parcel_room(tx->parcel) : 0;
 
 	if (room == -EFBIG) {
-		put_front(s);
+		put_front(s, false);
 		if (tx->parcel)
 			room = stream_begin(tx->parcel, ENVELOPE_FLAGS_AT);
 		if (tx->parcel && room == 0)
@@ -255,7 +305,22 @@ size_t body_room(struct session *s)
 		body_refuse(tx, body_error((int)room));
 	if (!tx->parcel)
 		return SESSION_BODY_TURN;
-	return (size_t)room;
+	return tx->submitted ? fold_room((size_t)room) : (size_t)room;
+}
+
+/* add - for fold() */
+static void add(void *to, const char *bytes, size_t n)
+{
+	parcel_add(to, bytes, n);
+}
+
+/* body_add - with its long lines broken, where it is submitted */
+void body_add(struct session *s, const char *stored, size_t n)
+{
+	if (s->tx->submitted)
+		fold(&s->tx->fold, stored, n, add, s->tx->parcel);
+	else
+		parcel_add(s->tx->parcel, stored, n);
 }
 
 /* body_commit - the body is whole: send it on its way */
@@ -265,10 +330,11 @@ struct verdict body_commit(struct session *s, uint64_t plain)
 
 	s->verb = "body";
 	if (tx->parcel && !tx->parcel->stream)
-		put_front(s);
+		put_front(s, true);
 	if (!tx->parcel)
 		return tx->refused;
-	tx->parcel->plain_len = tx->parcel->lines_len + plain;
+	tx->parcel->plain_len =
+	    tx->parcel->lines_len + plain + tx->fold.added + (uint64_t)tx->mended;
 	s->wait = WAIT_SYNC;
 	intake_commit(tx->parcel, flags_of(tx));
 	return verdict_act(ACT_WAIT);

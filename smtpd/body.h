@@ -32,6 +32,10 @@ bool body_mends(const struct session *s);
  */
 size_t body_room(struct session *s);
 
+/* Adds bytes in stored form, at most body_room(), and up to PARCEL_SLACK / 4 that were held back.
+ */
+void body_add(struct session *s, const char *stored, size_t n);
+
 /*
  * The body is whole, `plain` bytes long without stuffed dots: ACT_WAIT for its sync, whose reply is
  * the message's, or why it is refused.

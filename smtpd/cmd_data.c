@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * DATA: the body goes from the input buffer into the parcel as it comes, unchanged, since it is
- * stored as it leaves. A body that must be refused is read to its end all the same, so that no line
+ * DATA: the body goes from the input buffer into the parcel as it comes, since it is stored as it
+ * leaves. A body that must be refused is read to its end all the same, so that no line
  * of it is ever taken for a command; the reply comes behind it.
  */
 #include <string.h>
@@ -38,12 +38,12 @@ struct verdict data_run(struct session *s)
 }
 
 /* add_formed - what became of some bytes */
-static void add_formed(struct tx *tx, const char *out, size_t n)
+static void add_formed(struct session *s, const char *out, size_t n)
 {
 	char plain[DOT_PLAIN_ROOM(DOT_FORM_ROOM(NORMALISE_PIECE))];
 
-	tx->plain_len += dot_plain(&tx->unform, out, n, plain);
-	parcel_add(tx->parcel, out, n);
+	s->tx->plain_len += dot_plain(&s->tx->unform, out, n, plain);
+	body_add(s, out, n);
 }
 
 /* add_body - take in bytes of the body, mended where the listener does that */
@@ -55,9 +55,9 @@ static void add_body(struct session *s, const char *at, size_t n)
 	if (!tx->parcel)
 		return;
 	if (!body_mends(s))
-		parcel_add(tx->parcel, at, n);
+		body_add(s, at, n);
 	else
-		add_formed(tx, out, dot_form(&tx->form, at, n, out));
+		add_formed(s, out, dot_form(&tx->form, at, n, out));
 }
 
 /* judge_lines - whether the line ends may stay, unstuffed length of the body */
@@ -68,7 +68,7 @@ static uint64_t judge_lines(struct session *s)
 
 	if (body_mends(s)) {
 		if (tx->parcel)
-			add_formed(tx, out, dot_form_end(&tx->form, out));
+			add_formed(s, out, dot_form_end(&tx->form, out));
 		return tx->plain_len;
 	}
 	if (tx->dot.bare_lf || dot_bare_cr(&tx->dot))

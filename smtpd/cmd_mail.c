@@ -11,6 +11,7 @@
 #include "smtpd/commands.h"
 #include "smtpd/dsn.h"
 #include "smtpd/intake.h"
+#include "smtpd/masquerade.h"
 #include "smtpd/segments.h"
 
 static const struct verdict fine;
@@ -87,7 +88,10 @@ struct verdict mail_run(struct session *s)
 	s->tx = calloc(1, sizeof(*s->tx));
 	if (!s->tx)
 		return verdict_reply(452, "4.3.1", "Out of memory, try again later");
-	memcpy(s->tx->sender, s->cmd.address, strlen(s->cmd.address) + 1);
+	s->tx->submitted = policy_submits(&s->peer);
+	if (!s->tx->submitted || !masquerade(&s->conf->masquerade, s->cmd.address,
+				     strlen(s->cmd.address), s->tx->sender))
+		memcpy(s->tx->sender, s->cmd.address, strlen(s->cmd.address) + 1);
 	s->tx->declared = s->cmd.size;
 	s->tx->flags = s->cmd.flags | (s->peer.kind == PEER_NOTICE ? ENVF_NOTICE : 0);
 	s->tx->ret = s->cmd.dsn.ret;

@@ -141,8 +141,8 @@ static void note_id(struct headers_seen *seen, const char *line, size_t len)
 	seen->id_len = (size_t)(close - open) + 1;
 }
 
-/* note_line - one line of the header section */
-static void note_line(struct headers_seen *seen, const char *line, size_t len)
+/* headers_see - one field, or one line of it */
+void headers_see(struct headers_seen *seen, const char *line, size_t len)
 {
 	switch (str_lower_c(line[0])) {
 	case 'r':
@@ -172,7 +172,7 @@ void headers_scan(const char *body, size_t len, struct headers_seen *seen)
 	while (at < end && *at != '\r') {
 		const char *lf = memchr(at, '\n', (size_t)(end - at));
 		size_t n = lf ? (size_t)(lf - at) : (size_t)(end - at);
-		note_line(seen, at, n);
+		headers_see(seen, at, n);
 		at += n + 1;
 	}
 }
@@ -215,14 +215,27 @@ size_t headers_note(
 	return n;
 }
 
-/* headers_missing - Date, Message-ID, From */
-size_t headers_missing(char *out, size_t size, const struct headers_seen *seen, const char *sender,
-    const char *hostname)
+/* headers_make_id - unique in this process by the rising time, among processes by the hash's seed
+ */
+void headers_make_id(char *out, size_t size, const char *hostname)
 {
-	struct text t = {out, out + size};
 	static uint64_t last;
 	static uint32_t process;
-	char id[QID_TEXT_MAX + 16];
+	uint64_t now = (uint64_t)clock_wall_us();
+	char id[QID_TEXT_MAX];
+
+	last = now > last ? now : last + 1;
+	if (!process)
+		process = (uint32_t)hash_bytes("message-id", 10);
+	qid_format(id, last);
+	snprintf(out, size, "<%s.%08x@%s>", id, process, hostname);
+}
+
+/* headers_missing - Date, Message-ID, From */
+size_t headers_missing(char *out, size_t size, const struct headers_seen *seen, const char *id,
+    const char *sender, const char *origin)
+{
+	struct text t = {out, out + size};
 
 	if (!seen->date) {
 		puts0(&t, "Date: ");
@@ -230,23 +243,18 @@ size_t headers_missing(char *out, size_t size, const struct headers_seen *seen, 
 		puts0(&t, "\r\n");
 	}
 	if (!seen->message_id) {
-		/* Unique in this process by the rising time, among processes by the hash's seed. */
-		uint64_t now = (uint64_t)clock_wall_us();
-		last = now > last ? now : last + 1;
-		if (!process)
-			process = (uint32_t)hash_bytes("message-id", 10);
-		qid_format(id, last);
-		size_t n = strlen(id);
-		snprintf(id + n, sizeof(id) - n, ".%08x", process);
-		puts0(&t, "Message-ID: <");
+		puts0(&t, "Message-ID: ");
 		puts0(&t, id);
-		puts0(&t, "@");
-		puts0(&t, hostname);
-		puts0(&t, ">\r\n");
+		puts0(&t, "\r\n");
 	}
 	if (!seen->from) {
 		puts0(&t, "From: ");
-		puts0(&t, *sender ? sender : "MAILER-DAEMON");
+		if (*sender) {
+			puts0(&t, sender);
+		} else {
+			puts0(&t, "MAILER-DAEMON@");
+			puts0(&t, origin);
+		}
 		puts0(&t, "\r\n");
 	}
 	return (size_t)(t.at - out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The header lines that smtpd writes, and what it reads of those that came. Pure functions over
- * memory; nothing here changes what a client sent.
+ * memory; nothing here changes what a client sent, smtpd/fixup.h does.
  */
 #pragma once
 
@@ -40,6 +40,9 @@ struct headers_seen {
 	size_t id_len;
 };
 
+/* Takes note of one field, or of one line of a header section. */
+void headers_see(struct headers_seen *seen, const char *line, size_t len);
+
 /* Looks through the header section at the front of a body (to its empty line, or all). */
 void headers_scan(const char *body, size_t len, struct headers_seen *seen);
 
@@ -51,12 +54,18 @@ void headers_scan(const char *body, size_t len, struct headers_seen *seen);
 size_t headers_note(
     const char *body, size_t len, const struct conf *conf, struct msg_bytes out[HEADERS_NOTED]);
 
+#define HEADERS_ID_MAX 320 /* room that headers_make_id() needs */
+
+/* A Message-ID of ours, with its <>. */
+void headers_make_id(char *out, size_t size, const char *hostname);
+
 /*
- * Writes what a local submission lacks (RFC 6409 §8): Date, Message-ID, and From made of the
- * envelope sender. Returns the length, 0 when nothing lacks.
+ * Writes what a submission lacks (RFC 6409 §8): Date, Message-ID (`id`), and From made of the
+ * envelope sender, for the null sender MAILER-DAEMON of `origin`. Returns the length, 0 when
+ * nothing lacks.
  */
-size_t headers_missing(char *out, size_t size, const struct headers_seen *seen, const char *sender,
-    const char *hostname);
+size_t headers_missing(char *out, size_t size, const struct headers_seen *seen, const char *id,
+    const char *sender, const char *origin);
 
 /* The date as RFC 5322 §3.3 wants it, in local time; made once a second. */
 const char *headers_date(void);

@@ -153,6 +153,30 @@ int parcel_front(struct parcel *parcel, const void *envelope, size_t envelope_le
 	return 0;
 }
 
+/* parcel_replace - into the headroom where there is enough of it, else all moves */
+int parcel_replace(
+    struct parcel *parcel, size_t old_len, const char *text, size_t len, size_t headroom)
+{
+	size_t rest_at = parcel->body + old_len, rest = parcel->end - rest_at;
+	size_t front = headroom + len;
+
+	if (rest_at < front) {
+		size_t size = parcel->size + front - rest_at;
+		unsigned char *buf = parcel_buffer_new(size);
+		if (!buf)
+			return -ENOMEM;
+		memcpy(buf + front, parcel->buf + rest_at, rest);
+		parcel_buffer_free(parcel->buf, parcel->size);
+		parcel->buf = buf;
+		parcel->size = size;
+		parcel->end = front + rest;
+		rest_at = front;
+	}
+	parcel->body = rest_at - len;
+	memcpy(parcel->buf + parcel->body, text, len);
+	return 0;
+}
+
 /* parcel_body_len - as it will be stored */
 uint64_t parcel_body_len(const struct parcel *parcel)
 {

@@ -86,6 +86,13 @@ void parcel_add(struct parcel *parcel, const void *data, size_t len);
 int parcel_front(struct parcel *parcel, const void *envelope, size_t envelope_len,
     const char *lines, size_t lines_len, size_t id_at);
 
+/*
+ * Puts `text` in the place of the body's first old_len bytes, with at least `headroom` left in
+ * front of it. The front must not be put yet. Returns 0 or -ENOMEM and nothing has changed.
+ */
+int parcel_replace(
+    struct parcel *parcel, size_t old_len, const char *text, size_t len, size_t headroom);
+
 /* Bytes of the body so far as stored: our lines (once put) and the client's bytes. */
 uint64_t parcel_body_len(const struct parcel *parcel);
 

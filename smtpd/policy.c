@@ -94,6 +94,12 @@ enum rcpt_way policy_rcpt(const struct conf *conf, const struct peer *peer, cons
 	return RCPT_WAY_DENIED;
 }
 
+/* policy_submits - whoever may relay is one of ours */
+bool policy_submits(const struct peer *peer)
+{
+	return peer->relay && peer->kind != PEER_NOTICE;
+}
+
 /* policy_hops - RFC 5321 §6.3 */
 struct verdict policy_hops(const struct conf *conf, unsigned hops)
 {

@@ -56,5 +56,11 @@ struct verdict policy_mail(const struct conf *conf, const struct peer *peer, uin
 /* May it send to that domain (NULL: a bare local part)? */
 enum rcpt_way policy_rcpt(const struct conf *conf, const struct peer *peer, const char *domain);
 
+/*
+ * Is mail of this peer submitted here (RFC 6409), so that its header is mended? Of a local user, of
+ * a client that may send to anyone for what it is; not of a notice, which we wrote ourselves.
+ */
+bool policy_submits(const struct peer *peer);
+
 /* Is that many Received lines too many? */
 struct verdict policy_hops(const struct conf *conf, unsigned hops);

@@ -23,6 +23,7 @@
 #include "lib/envelope.h"
 #include "lib/line.h"
 #include "lib/msg.h"
+#include "smtpd/fold.h"
 #include "smtpd/parcel.h"
 #include "smtpd/policy.h"
 #include "smtpd/recipient.h"
@@ -67,6 +68,9 @@ struct tx {
 	uint64_t plain_len;
 	bool last;              /* the chunk is the last one */
 	struct verdict refused; /* code 0: the body is still wanted */
+	bool submitted;         /* policy_submits(): header and long lines are mended */
+	struct fold fold;       /* then: over the body as it is stored; */
+	int64_t mended;         /* bytes that its header has grown by */
 	char message_id[128];
 };
 

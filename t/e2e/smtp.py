@@ -107,11 +107,12 @@ def message(subject, body=b"", **headers):
 
 
 def own_received_cut(raw):
-    """A message without the Received line that Baton put in front (and Return-Path, in a mailbox)."""
+    """A message without what Baton put in front: the Received line (in a mailbox Return-Path too), and
+    Date, Message-ID and From where it had none of them."""
     for name in (b"return-path", b"delivered-to", b"received"):
         m = re.match(name + rb":[^\n]*\n([ \t][^\n]*\n)*", raw, re.I)
         if m:
             raw = raw[m.end():]
         elif name == b"received":
             raise AssertionError(f"no Received in front: {raw[:200]!r}")
-    return raw
+    return re.sub(rb"^Date: [^\n]*\nMessage-ID: <[^\n]*\.[0-9a-f]{8}@[^\n]*\nFrom: [^\n]*\n", b"", raw)

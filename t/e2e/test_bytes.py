@@ -30,7 +30,7 @@ BODIES = {
     "1 KiB": HEAD + b"y" * 510 + b"\r\n" + b"z" * 510 + b"\r\n",
     "5 MiB": HEAD + big(5 << 20),
     "leading dots": HEAD + b".\r\n..\r\n...\r\n.a\r\n\r\n.\r\n..\r\n",
-    "a dot first": b".\r\nbody\r\n",
+    "a dot first": b"\r\n.\r\nbody\r\n",
     "8 bit": HEAD + "grüße äöü €\r\n".encode() + bytes(range(128, 256)) + b"\r\n",
     "998 characters": HEAD + b"".join(bytes([c]) * 998 + b"\r\n" for c in b"abc."),
     "no header": b"\r\njust text\r\n",

@@ -53,7 +53,8 @@ static void test_lists(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char said[1000] = "";
 
-		assert_int_equal(mailbox_list_walk(rows[i].text, strlen(rows[i].text), note, said), 0);
+		assert_int_equal(
+		    mailbox_list_walk(rows[i].text, strlen(rows[i].text), note, said), 0);
 		assert_string_equal(said, rows[i].want);
 	}
 }
