@@ -142,7 +142,7 @@ struct conf_listen {
 	enum conf_listen_tls tls;
 	enum conf_auth auth; /* required: relay_from doesn't count here */
 	enum conf_line_endings line_endings;
-	bool privacy;        /* no client address and name in Received */
+	bool privacy;        /* no client address and name in Received, no user agents */
 	bool auth_plaintext; /* AUTH without TLS */
 };
 
