@@ -21,6 +21,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/tally.h"
+#include "smtpd/checks.h"
 #include "smtpd/client.h"
 #include "smtpd/policy.h"
 
@@ -109,41 +110,38 @@ static void on_gone(void *arg)
 		log_fatal("out of memory");
 }
 
-/* over - are that many too many? */
-static bool over(struct tally_client *c, enum tally_what what, const struct conf_rate *rate,
-    uint32_t add)
+/* enter - count a stranger's session; the verdict says whether it may stay */
+static struct verdict enter(struct peer *peer)
 {
-	return rate->count && tally_rate(c, what, rate->period, add) >= rate->count + add;
-}
-
-/* enter - count a stranger's session; the reason when it is to go, else NULL */
-static const char *enter(struct peer *peer)
-{
+	struct facts facts = {0};
+	const struct conf_policy *p = &conf->policy;
 	struct dns_addr addr;
+	const char *check;
 
-	if (peer->relay || peer->kind != PEER_NET ||
+	if (!peer_is_stranger(peer) ||
 	    dns_addr_parse(peer->address, strlen(peer->address), &addr) < 0)
-		return NULL;
+		return (struct verdict){0};
 	peer->tally = tally_enter(&addr);
-	if (conf->limits.per_client && tally_open(peer->tally) > conf->limits.per_client)
-		return "Too many connections from your address";
-	if (over(peer->tally, TALLY_ERRORS, &conf->policy.error_rate, 0))
-		return "Too many errors from your address, try again later";
-	if (over(peer->tally, TALLY_CONNECTIONS, &conf->policy.connection_rate, 1))
-		return "Too many connections from your address in a short time";
-	return NULL;
+	facts.open = tally_open(peer->tally);
+	if (p->error_rate.count)
+		facts.rate[TALLY_ERRORS] =
+		    tally_rate(peer->tally, TALLY_ERRORS, p->error_rate.period, 0);
+	if (p->connection_rate.count)
+		facts.rate[TALLY_CONNECTIONS] =
+		    tally_rate(peer->tally, TALLY_CONNECTIONS, p->connection_rate.period, 1);
+	return checks_judge(conf, CHECK_CONNECT, NULL, &facts, NULL, &check);
 }
 
 /* turn_away - say why, without waiting, and close */
-static void turn_away(int fd, const struct peer *peer, const char *reason)
+static void turn_away(int fd, const struct peer *peer, const struct verdict *v)
 {
 	char words[128];
-	int n = snprintf(words, sizeof(words), "421 4.7.0 %s\r\n", reason);
+	int n = snprintf(words, sizeof(words), "%u %s %s\r\n", v->code, v->status, v->text);
 
 	counter_add(C_smtp_sessions_refused, 1);
 	log_event(LOG_INFO, 0, "refuse", LOG_STR("client", peer->address),
-	    LOG_STR("stage", "connect"), LOG_U64("code", 421), LOG_STR("status", "4.7.0"),
-	    LOG_STR("reason", reason));
+	    LOG_STR("stage", "connect"), LOG_U64("code", v->code), LOG_STR("status", v->status),
+	    LOG_STR("reason", v->text));
 	if (send(fd, words, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("client %s didn't hear why it was refused", peer->address);
 	close(fd);
@@ -170,7 +168,6 @@ static int make_peer(
 static void take(const struct listener *l, int fd, const struct sockaddr *addr)
 {
 	struct peer peer;
-	const char *reason;
 	int error = make_peer(l, fd, addr, &peer);
 
 	if (error) {
@@ -178,9 +175,9 @@ static void take(const struct listener *l, int fd, const struct sockaddr *addr)
 		close(fd);
 		return;
 	}
-	reason = enter(&peer);
-	if (reason) {
-		turn_away(fd, &peer, reason);
+	struct verdict v = enter(&peer);
+	if (v.code) {
+		turn_away(fd, &peer, &v);
 		tally_leave(peer.tally);
 		return;
 	}

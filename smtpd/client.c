@@ -14,6 +14,7 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "smtpd/checks.h"
 #include "smtpd/session.h"
 #include "smtpd/starttls.h"
 
@@ -25,6 +26,8 @@ struct client {
 	client_gone *gone;
 	void *arg;
 	bool paused, eof, securing;
+	bool greeting; /* is held back */
+	bool resting;  /* WAIT_PAUSE has its timer */
 };
 
 static struct client *clients;
@@ -75,13 +78,13 @@ static void hold_input(struct client *c)
 	c->paused = full;
 }
 
-/* again_later - the rest in the next turn, after the others */
-static int again_later(struct client *c, event_callback_fn on_again)
+/* again_later - on_again() after so many ms; 0: in the next turn, after the others */
+static int again_later(struct client *c, unsigned ms, event_callback_fn on_again)
 {
-	static const struct timeval now;
+	const struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 	if (!c->again && !(c->again = event_new(loop_base(), -1, 0, on_again, c)))
 		return -ENOMEM;
-	return event_add(c->again, &now) < 0 ? -ENOMEM : 0;
+	return event_add(c->again, &wait) < 0 ? -ENOMEM : 0;
 }
 
 static void on_again(evutil_socket_t fd, short what, void *arg);
@@ -109,6 +112,17 @@ static bool goes(const struct client *c)
 	return draining || (leaving && c->session->peer.kind == PEER_NOTICE);
 }
 
+/* rest - the session pauses; what comes meanwhile waits. The client may be gone afterwards */
+static void rest(struct client *c)
+{
+	hold_input(c);
+	if (c->resting)
+		return;
+	c->resting = true;
+	if (again_later(c, c->session->pause_ms, on_again) < 0)
+		hang_up(c);
+}
+
 /* work - feed the session and see how it stands; the client may be gone afterwards */
 static void work(struct client *c)
 {
@@ -129,7 +143,11 @@ static void work(struct client *c)
 			secure(c);
 		return;
 	}
-	if (more && again_later(c, on_again) < 0) {
+	if (c->session->wait == WAIT_PAUSE) {
+		rest(c);
+		return;
+	}
+	if (more && again_later(c, 0, on_again) < 0) {
 		hang_up(c);
 		return;
 	}
@@ -151,8 +169,14 @@ static void work(struct client *c)
 /* on_again - the next turn */
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
+	struct client *c = arg;
 	(void)fd, (void)what;
-	work(arg);
+	c->resting = false;
+	session_go_on(c->session);
+	if (c->greeting)
+		session_greet(c->session);
+	c->greeting = false;
+	work(c);
 }
 
 /* on_ready - what the session waited for is there */
@@ -214,6 +238,10 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 		work(c);
 		return;
 	case CONN_INPUT:
+		if (c->greeting)
+			session_early(c->session);
+		work(c);
+		return;
 	case CONN_DRAINED:
 		work(c);
 		return;
@@ -264,7 +292,12 @@ int client_new(
 		secure(c);
 		return 0;
 	}
-	session_greet(c->session);
+	unsigned delay = checks_greet_delay(conf, peer);
+	c->greeting = delay > 0;
+	if (c->greeting)
+		session_pause(c->session, delay);
+	else
+		session_greet(c->session);
 	work(c);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "smtpd/intake.h"
 #include "smtpd/masquerade.h"
 #include "smtpd/segments.h"
+#include "smtpd/stranger.h"
 
 static const struct verdict fine;
 
@@ -76,15 +77,9 @@ struct verdict mail_check(struct session *s, struct args args)
 	return v;
 }
 
-/* mail_run - a transaction begins */
-struct verdict mail_run(struct session *s)
+/* begin - a transaction */
+static struct verdict begin(struct session *s)
 {
-	uint64_t free_bytes;
-	enum pressure pressure = segments_pressure(&free_bytes);
-	struct verdict v = policy_mail(s->conf, &s->peer, s->cmd.size, pressure, free_bytes);
-
-	if (v.code)
-		return v;
 	s->tx = calloc(1, sizeof(*s->tx));
 	if (!s->tx)
 		return verdict_reply(452, "4.3.1", "Out of memory, try again later");
@@ -102,4 +97,14 @@ struct verdict mail_run(struct session *s)
 	session_enter(s, SMTP_MAIL);
 	intake_active(&s->epoch);
 	return verdict_reply(250, "2.1.0", "Ok");
+}
+
+/* mail_run - policy, for strangers with what the DNS knows of them */
+struct verdict mail_run(struct session *s)
+{
+	uint64_t free_bytes;
+	enum pressure pressure = segments_pressure(&free_bytes);
+	struct verdict v = policy_mail(s->conf, &s->peer, s->cmd.size, pressure, free_bytes);
+
+	return v.code ? v : stranger_mail(s, begin);
 }

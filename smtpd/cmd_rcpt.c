@@ -11,6 +11,7 @@
 #include "smtpd/address.h"
 #include "smtpd/commands.h"
 #include "smtpd/dsn.h"
+#include "smtpd/stranger.h"
 
 #define RCPTS_FIRST 512 /* bytes of the list that most transactions never exceed */
 
@@ -142,6 +143,9 @@ struct verdict rcpt_run(struct session *s)
 	/* To a local user who is gone too: the queue knows what becomes of such a notice. */
 	if (s->peer.kind == PEER_NOTICE)
 		return take(s);
+	struct verdict v = stranger_rcpt(s);
+	if (v.code)
+		return v;
 	switch (policy_rcpt(s->conf, &s->peer, s->cmd.domain)) {
 	case RCPT_WAY_DENIED:
 		return verdict_reply(550, "5.7.1", "Relaying denied");

@@ -5,6 +5,7 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "smtpd/accept.h"
+#include "smtpd/lookup.h"
 #include "smtpd/recipient.h"
 #include "smtpd/segments.h"
 
@@ -24,10 +25,11 @@ static void keeper_closed(struct chan *chan, void *arg)
 	chan_free(chan);
 }
 
-/* dnscache_closed - nothing is asked of it yet */
+/* dnscache_closed - questions wait for the next one */
 static void dnscache_closed(struct chan *chan, void *arg)
 {
 	(void)arg;
+	lookup_unlinked(chan);
 	chan_free(chan);
 }
 
@@ -41,7 +43,10 @@ static const struct chan_handlers keeper = {
     .on = {[MSG_keeper_recipient_is] = recipient_is},
     .closed = keeper_closed,
 };
-static const struct chan_handlers dnscache = {.closed = dnscache_closed};
+static const struct chan_handlers dnscache = {
+    .on = {[MSG_dns_lookup_is] = lookup_is},
+    .closed = dnscache_closed,
+};
 
 /* links_add - LINK */
 void links_add(struct chan *master, union msg_any *msg, void *arg)
@@ -59,6 +64,7 @@ void links_add(struct chan *master, union msg_any *msg, void *arg)
 		linked = recipient_linked;
 	} else if (m->role == ROLE_DNSCACHE) {
 		handlers = &dnscache;
+		linked = lookup_linked;
 	} else if (m->role != ROLE_DELIVER || m->kind != LINK_SMTP) {
 		log_warnx("master linked %s, which has no business here", role_name(m->role));
 		return;

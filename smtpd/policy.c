@@ -31,6 +31,12 @@ static void format_address(const struct sockaddr *addr, char *out, size_t size)
 		str_copy(out, size, "unknown");
 }
 
+/* peer_is_stranger - by what it showed until now */
+bool peer_is_stranger(const struct peer *peer)
+{
+	return peer->kind == PEER_NET && !peer->relay && !peer->certified;
+}
+
 /* policy_peer_net - on a listener that wants AUTH an address gives no right */
 void policy_peer_net(const struct conf *conf, const struct conf_listen *listen,
     const struct sockaddr *addr, struct peer *peer)

@@ -39,6 +39,9 @@ enum rcpt_way {
 	RCPT_WAY_DENIED
 };
 
+/* A client of the network without leave to relay: section `policy` is for it. */
+bool peer_is_stranger(const struct peer *peer);
+
 /* The peer of a TCP connection; listen must outlive it. */
 void policy_peer_net(const struct conf *conf, const struct conf_listen *listen,
     const struct sockaddr *addr, struct peer *peer);

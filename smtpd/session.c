@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "smtpd/commands.h"
 #include "smtpd/intake.h"
+#include "smtpd/stranger.h"
 
 #define BIT(state) (1u << (state))
 
@@ -89,6 +90,7 @@ struct session *session_new(const struct peer *peer, const struct conf *conf, st
 	s->verb = "connect";
 	line_init(&s->line, LINE_MAX_COMMAND);
 	s->line.lf_ends = peer->listen && peer->listen->line_endings == CONF_LINES_NORMALISE;
+	stranger_begin(s);
 	sessions++;
 	counter_add(C_smtp_sessions, 1);
 	counter_add(C_smtp_sessions_open, 1);
@@ -100,6 +102,7 @@ static void session_free(struct session *s)
 {
 	intake_inactive(s->epoch);
 	recipient_cancel(&s->ask);
+	stranger_end(s);
 	tx_free(s->tx);
 	free(s);
 	sessions--;
@@ -160,7 +163,7 @@ void session_reply(struct session *s, unsigned code, const char *status, const c
 }
 
 /* log_refusal - one line: who, at what, why */
-static void log_refusal(const struct session *s, const struct verdict *v)
+static void log_refusal(struct session *s, const struct verdict *v)
 {
 	const struct tx *tx = s->tx;
 	bool rcpt = strcmp(s->verb, "RCPT") == 0, mail = strcmp(s->verb, "MAIL") == 0;
@@ -169,7 +172,9 @@ static void log_refusal(const struct session *s, const struct verdict *v)
 	    LOG_IF(s->helo[0], LOG_STR("helo", s->helo)), LOG_STR("stage", s->verb),
 	    LOG_IF(tx, LOG_STR("from", tx->sender)), LOG_IF(mail, LOG_STR("from", s->cmd.address)),
 	    LOG_IF(rcpt, LOG_STR("to", s->cmd.address)), LOG_U64("code", v->code),
-	    LOG_STR("status", v->status), LOG_STR("reason", v->text));
+	    LOG_STR("status", v->status), LOG_IF(s->check, LOG_STR("check", s->check)),
+	    LOG_STR("reason", v->text));
+	s->check = NULL;
 }
 
 /* count_refusal - the counters of a refusal, and what a session may do wrong */
@@ -181,8 +186,10 @@ static void count_refusal(struct session *s, const struct verdict *v)
 		counter_add(C_smtp_messages_refused, 1);
 	else if (v->code >= 500)
 		counter_add(C_smtp_errors, 1);
-	if (v->code >= 500)
-		s->errors++;
+	if (v->code < 500)
+		return;
+	s->errors++;
+	s->pause_ms = stranger_erred(s);
 }
 
 /* act - carry out a verdict; false when the session waits or has ended */
@@ -215,6 +222,10 @@ static bool act(struct session *s, const struct verdict *v)
 		session_goodbye(s, "4.7.0", "Too many errors");
 		return false;
 	}
+	if (v->code >= 500 && s->pause_ms) {
+		session_pause(s, s->pause_ms);
+		return false;
+	}
 	return true;
 }
 
@@ -227,6 +238,29 @@ void session_greet(struct session *s)
 		return;
 	}
 	evbuffer_add_printf(s->out, "220 %s ESMTP Baton\r\n", s->conf->hostname);
+}
+
+/* session_early - RFC 5321 §3.1: the client waits for the greeting */
+void session_early(struct session *s)
+{
+	struct verdict v = {ACT_CLOSE, 554, "5.5.1", "You spoke before the greeting"};
+	s->wait = WAIT_NONE;
+	s->check = "greet_delay";
+	act(s, &v);
+}
+
+/* session_pause - until its client says so */
+void session_pause(struct session *s, unsigned ms)
+{
+	s->wait = WAIT_PAUSE;
+	s->pause_ms = ms;
+}
+
+/* session_go_on - the pause is over */
+void session_go_on(struct session *s)
+{
+	if (s->wait == WAIT_PAUSE)
+		s->wait = WAIT_NONE;
 }
 
 /* session_secured - a new beginning; its errors stay on its account */

@@ -4,9 +4,10 @@
  * feeds it from a connection, unit tests from memory.
  *
  * The state says what is legal (smtpd/commands.c has the table of verbs), `wait` whether something
- * else must happen before the next byte is looked at: an answer of keeper, room for the body, the
- * sync, a TLS handshake. Only session_enter() changes the state. Handlers of commands return a
- * verdict; the session writes the reply, counts errors and logs refusals.
+ * else must happen before the next byte is looked at: an answer of keeper or dnscache, room for
+ * the body, the sync, a TLS handshake, a pause (which its client ends). Only session_enter()
+ * changes the state. Handlers of commands return a verdict; the session writes the reply, counts
+ * errors and logs refusals.
  *
  * A transaction (struct tx) exists exactly in the states SMTP_MAIL to SMTP_CHUNKED and goes as one.
  */
@@ -48,7 +49,15 @@ enum smtp_state {
 };
 
 /* what must happen before the session goes on */
-enum session_wait { WAIT_NONE, WAIT_RECIPIENT, WAIT_ROOM, WAIT_SYNC, WAIT_TLS };
+enum session_wait {
+	WAIT_NONE,
+	WAIT_RECIPIENT,
+	WAIT_ROOM,
+	WAIT_SYNC,
+	WAIT_TLS,
+	WAIT_FACTS,
+	WAIT_PAUSE
+};
 
 /* What one transaction has gathered. */
 struct tx {
@@ -90,6 +99,9 @@ struct session {
 	struct tx *tx;
 	uint32_t epoch; /* intake's: when it was last in a transaction */
 	struct recipient_ask ask;
+	struct stranger *stranger; /* what is known of it; NULL: nothing needs to be */
+	const char *check;         /* the policy that objected, for the log */
+	unsigned pause_ms;         /* WAIT_PAUSE: how long */
 	unsigned errors;
 	uint64_t chunk;      /* bytes of it that are still to come, in SMTP_BDAT and SMTP_DROP */
 	struct verdict drop; /* the reply behind it, in SMTP_DROP */
@@ -122,6 +134,13 @@ struct session *session_new(const struct peer *peer, const struct conf *conf, st
 
 /* Writes the greeting. */
 void session_greet(struct session *s);
+
+/* It spoke while the greeting was held back: tells it off and ends. */
+void session_early(struct session *s);
+
+/* Nothing is looked at until session_go_on(): its client, who has the clock, calls that. */
+void session_pause(struct session *s, unsigned ms);
+void session_go_on(struct session *s);
 
 /*
  * Handles what lies in `in`: at most *budget commands (reduced by what it used), body bytes up to
