@@ -10,7 +10,7 @@
 
 #include "lib/child.h"
 #include "lib/log.h"
-#include "lib/loop.h"
+#include "qmgr/alarm.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/lookup.h"
 #include "qmgr/message.h"
@@ -22,13 +22,6 @@
 #include "qmgr/turns.h"
 
 static struct dest *table;
-
-/* on_timer - something it has in the index is due */
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	schedule_refill(arg);
-}
 
 /* dest_find - by name */
 struct dest *dest_find(const char *name, size_t len)
@@ -46,7 +39,7 @@ struct dest *dest_get(const char *name, size_t len)
 		return dest;
 	if (len > KEYS_DEST_MAX)
 		log_bug("a destination's name has %zu bytes", len);
-	dest = calloc(1, sizeof(*dest) + len + 1);
+	dest = calloc(1, offsetof(struct dest, name) + len + 1);
 	if (!dest)
 		log_fatal("out of memory for a destination");
 	memcpy(dest->name, name, len);
@@ -56,7 +49,6 @@ struct dest *dest_get(const char *name, size_t len)
 	walk_init(&dest->walk);
 	dest->index_due = DEST_NEVER;
 	dest->paused = pause_covers_dest(dest);
-	evtimer_assign(&dest->timer, loop_base(), on_timer, dest);
 	HASH_ADD(hh, table, name, len, dest);
 	if (!hash_added(dest))
 		log_fatal("out of memory for a destination");
@@ -144,11 +136,13 @@ void dest_join(struct dest *dest, struct pool *pool)
 /* dest_unbind - out of its pool */
 void dest_unbind(struct dest *dest)
 {
+	bool left = false;
 	if (dest->state == DEST_BOUND) {
 		site_left(dest);
 		leave_turns(dest);
 		DL_DELETE2(dest->pool->dests, dest, pool_prev, pool_next);
 		dest->pool = NULL;
+		left = true;
 	}
 	if (dest->state == DEST_ASKING)
 		lookup_forget(dest);
@@ -157,6 +151,8 @@ void dest_unbind(struct dest *dest)
 	dest->refused_status = dest->refused_text = NULL;
 	if (dest->state != DEST_UNBOUND)
 		dest_enter(dest, DEST_UNBOUND);
+	if (left && dest->index_due != DEST_NEVER)
+		schedule_refill(dest); /* while it was parked no timer was set */
 }
 
 /* added - one more is ready: somebody has to take it */
@@ -229,7 +225,7 @@ void dest_sweep(void)
 		if (!unused(dest) || (dest->state == DEST_BOUND && dest->bound_until > now))
 			continue;
 		dest_unbind(dest);
-		event_del(&dest->timer);
+		alarm_off(&dest->timer);
 		HASH_DELETE(hh, table, dest);
 		free(dest->was);
 		free(dest);

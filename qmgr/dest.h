@@ -10,7 +10,6 @@
  */
 #pragma once
 
-#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,22 +37,27 @@ enum dest_state {
 	DEST_REFUSED, /* there is no such domain, or it takes no mail: recipients fail */
 };
 
+/* Ordered so that nothing is lost between the fields. */
 struct dest {
 	enum dest_state state;
-	struct pool *pool;                  /* BOUND */
-	struct dest *pool_next, *pool_prev; /* of the pool's destinations */
-	struct dest *want_next, *want_prev; /* of those that want to be refilled */
-	struct lookup *lookup;              /* ASKING */
-	char *was;   /* the site it left, if that site had learned something; else NULL */
 	bool wanted, expiring;
 	bool probe;  /* a flush came before its site was known: probe that at once if it is down */
 	bool paused; /* qmgr/pause.h */
 	bool few;    /* some sender has little in memory and may have more in the index */
+	uint16_t refused_code;
+	uint16_t name_len;
+	uint16_t domain_len;                /* of a domain: how much of the name it is; else 0 */
+	struct pool *pool;                  /* BOUND */
+	struct dest *pool_next, *pool_prev; /* of the pool's destinations */
+	struct dest *want_next, *want_prev; /* of those that want to be refilled */
+	struct lookup *lookup;              /* ASKING */
+	char *was; /* the site it left, if that site had learned something; else NULL */
 	const struct conf_route *route; /* of the configuration in force; NULL: none seen since */
 	struct rcpt *ready; /* while it is bound they have their turns in the pool too */
 	uint32_t nready;
 	uint32_t nactive;     /* in the window: ready, blocked, flying, ... */
 	uint32_t refs;        /* recipients that point here */
+	uint32_t count_run;   /* sitecount.h: which count these are of */
 	uint64_t bound_until; /* now_ms() when its site is asked for again */
 	/*
 	 * No due key in the index that isn't in memory is earlier than this; DEST_NEVER: there is
@@ -63,15 +67,11 @@ struct dest {
 	struct walk walk;         /* how far the index was read; not ours while notes are taken */
 	struct walk_notes *notes; /* a slice is under way */
 	uint64_t oldest_ms;       /* no arrival is earlier than this; 0: not known */
-	uint32_t count_run;       /* sitecount.h: which count these are of */
-	uint32_t counted;
-	uint64_t counted_oldest;
-	uint16_t refused_code;
+	uint64_t counted_oldest;  /* of the count */
 	char *refused_status, *refused_text;
-	struct event timer; /* for index_due */
+	struct event *timer; /* for index_due; qmgr/alarm.h */
 	UT_hash_handle hh;
-	uint16_t name_len;
-	uint16_t domain_len; /* of a domain: how much of the name it is; else 0 */
+	uint32_t counted;
 	char name[];
 };
 

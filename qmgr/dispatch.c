@@ -250,7 +250,7 @@ bool dispatch_open(struct pool *pool)
 	static uint32_t last;
 	struct worker *w = choose_worker();
 	struct dest *dest = pool->by_mx ? domain_dest(pool) : NULL;
-	const struct conf_site *limits = &pool->site->limits;
+	const struct site_limits *limits = &pool->site->limits;
 	struct target none = {.host = "", .port = (uint16_t)child_self()->conf->deliver.port};
 	const struct target *t = pool->ntargets ? &pool->targets[pool->target] : &none;
 	if (!d.open || !w || (pool->by_mx && !dest) || crowd_full(pool))
@@ -277,10 +277,9 @@ bool dispatch_open(struct pool *pool)
 	    .by_mx = pool->by_mx, .host = host, .port = t->port, .tls = pool->tls,
 	    .implicit_tls = t->implicit_tls, .credential = msg_str(pool->credential),
 	    .source = msg_str(pool->source), .site = msg_str(pool->site->name),
-	    .connect_ms = (uint32_t)limits->connect_timeout,
-	    .reply_ms = (uint32_t)limits->reply_timeout, .idle_ms = (uint32_t)limits->idle,
-	    .max_messages = limits->messages_per_connection,
-	    .pipelining = (uint8_t)limits->pipelining);
+	    .connect_ms = limits->connect_timeout, .reply_ms = limits->reply_timeout,
+	    .idle_ms = limits->idle, .max_messages = limits->messages_per_connection,
+	    .pipelining = limits->pipelining);
 	return true;
 }
 

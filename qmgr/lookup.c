@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A table by request number for what is asked, a list for what waits. An answer to a number that
- * isn't known (asked through an earlier link) is dropped. The first LOOKUPS_SOON of those that wait
- * are announced, so that most of them find their answer in dnscache's memory.
+ * One list: what is asked, then what waits. An answer to a number that isn't known (asked through
+ * an earlier link) is dropped. The first LOOKUPS_SOON of those that wait are announced, so that
+ * most of them find their answer in dnscache's memory.
  */
 #include "qmgr/lookup.h"
 
@@ -19,16 +19,19 @@
 #include "qmgr/settle.h"
 #include "qmgr/site.h"
 
+/* 50,000 at a start: small. */
 struct lookup {
-	uint32_t request; /* 0: waits in the line */
 	struct dest *dest;
-	struct event *timer;
-	bool soon;                  /* announced, and in the line */
-	struct lookup *next, *prev; /* of the line */
-	UT_hash_handle hh;
+	struct lookup *next, *prev;
+	uint64_t until;   /* loop_ms() when it has taken too long */
+	uint32_t request; /* 0: waits in the line */
+	bool soon;        /* announced, and in the line */
 };
 
-static struct lookup *asked, *line;
+static struct lookup *all;    /* by age: the asked ones, then the line */
+static struct lookup *line;   /* the first one that isn't asked */
+static unsigned nasked;       /* LOOKUPS_MAX at most */
+static struct event *timeout; /* of the oldest */
 static uint32_t last_request;
 static struct lookup *unannounced; /* in the line, the first one that isn't */
 static unsigned nsoon;             /* announced and in the line */
@@ -66,31 +69,40 @@ static void announce(struct loop_task *task)
 		CHAN_SEND(chan, dns_soon, .domains = msg_bytes(buf, out.len));
 }
 
-/* leave_line - out of those that wait */
+/* leave_line - it doesn't wait any more */
 static void leave_line(struct lookup *l)
 {
+	if (line == l)
+		line = l->next;
 	if (unannounced == l)
 		unannounced = l->next;
 	nsoon -= l->soon;
 	l->soon = false;
-	DL_DELETE(line, l);
 	/* by the hundred: a message for each would cost what it saves */
 	if (unannounced && nsoon <= LOOKUPS_SOON - LOOKUPS_SOON / 4)
 		loop_defer(&announce_task);
 }
 
-/* next - from the line into the table */
+/* next - the first of the line are asked */
 static void next(void)
 {
-	while (line && HASH_COUNT(asked) < LOOKUPS_MAX) {
+	while (line && nasked < LOOKUPS_MAX) {
 		struct lookup *l = line;
 		leave_line(l);
 		l->request = ++last_request ? last_request : ++last_request;
-		HASH_ADD(hh, asked, request, sizeof(l->request), l);
-		if (!hash_added(l))
-			log_fatal("out of memory");
+		nasked++;
 		ask(l);
 	}
+}
+
+/* arm - for the oldest, whether it was asked or stands in line */
+static void arm(void)
+{
+	if (!all)
+		return;
+	uint64_t now = loop_ms(), ms = all->until > now ? all->until - now : 1;
+	event_add(timeout, &(struct timeval){.tv_sec = (time_t)(ms / 1000),
+			       .tv_usec = (suseconds_t)(ms % 1000 * 1000)});
 }
 
 /* lookup_forget - no answer is wanted any more */
@@ -101,10 +113,10 @@ void lookup_forget(struct dest *dest)
 	if (!l)
 		return;
 	if (l->request)
-		HASH_DELETE(hh, asked, l);
+		nasked--;
 	else
 		leave_line(l);
-	event_free(l->timer);
+	DL_DELETE(all, l);
 	free(l);
 	next();
 }
@@ -112,22 +124,29 @@ void lookup_forget(struct dest *dest)
 /* on_timeout - dnscache answers within seconds; this is the last resort */
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
-	struct dest *dest = ((struct lookup *)arg)->dest;
-	(void)fd, (void)what;
-	lookup_forget(dest);
-	site_bind_trouble(dest, "no answer from dnscache");
+	(void)fd, (void)what, (void)arg;
+	for (unsigned n = 0; all && all->until <= loop_ms() && n < LOOKUPS_MAX; n++) {
+		struct dest *dest = all->dest;
+		lookup_forget(dest);
+		site_bind_trouble(dest, "no answer from dnscache");
+	}
+	arm();
 }
 
 /* lookup_site - ask, or wait for one's turn */
 void lookup_site(struct dest *dest)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
-	if (!l || !(l->timer = evtimer_new(loop_base(), on_timeout, l)))
+	if (!l || (!timeout && !(timeout = evtimer_new(loop_base(), on_timeout, NULL))))
 		log_fatal("out of memory for a question to dnscache");
 	l->dest = dest;
+	l->until = loop_ms() + LOOKUP_MS;
 	dest->lookup = l;
-	event_add(l->timer, &(struct timeval){.tv_sec = LOOKUP_MS / 1000});
-	DL_APPEND(line, l);
+	DL_APPEND(all, l);
+	if (!evtimer_pending(timeout, NULL))
+		arm();
+	if (!line)
+		line = l;
 	if (!unannounced)
 		unannounced = l;
 	next();
@@ -138,12 +157,11 @@ void lookup_site(struct dest *dest)
 /* lookup_linked - ask everything again */
 void lookup_linked(void)
 {
-	struct lookup *l, *tmp;
-	HASH_ITER (hh, asked, l, tmp) {
+	struct lookup *l;
+	for (l = all; l != line; l = l->next)
 		ask(l);
-	}
 	/* what was announced to the last dnscache is unknown to this one */
-	DL_FOREACH (line, l)
+	for (l = line; l; l = l->next)
 		l->soon = false;
 	nsoon = 0;
 	unannounced = line;
@@ -260,9 +278,10 @@ static void answered(struct dest *dest, const struct msg_dns_site_is *m)
 /* lookup_answer - dns_site_is */
 void lookup_answer(const struct msg_dns_site_is *m)
 {
-	struct lookup *l;
-	HASH_FIND(hh, asked, &m->request, sizeof(m->request), l);
-	if (!l)
+	struct lookup *l = all; /* most answers come in the order asked */
+	while (l != line && l->request != m->request)
+		l = l->next;
+	if (l == line)
 		return;
 	struct dest *dest = l->dest;
 	lookup_forget(dest);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Making, finding and freeing of sites and pools. A pool's key is its site and everything that
- * must be the same for two messages to share a connection.
+ * Making, finding and freeing of sites and pools. Pools of a site are few, one for each of the ways
+ * that the configuration has to it: they are a list.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "lib/dns.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/alarm.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/keep.h"
@@ -23,7 +24,6 @@
 #define MX_MAX 20
 
 static struct site *sites;
-static struct pool *pools;
 static char none[] = ""; /* no credential, no source: 50,000 pools need no copy each */
 
 /* site_first - for walks */
@@ -46,6 +46,16 @@ struct site *site_find(const char *name)
 	return site;
 }
 
+/* site_hosts - the MX hosts it was made with, and the domain as the result */
+static const char *site_hosts(const struct site *site, const char *mx[MX_MAX])
+{
+	const char *domain = site->name + strlen(site->name) + 1;
+	const char *at = domain;
+	for (unsigned i = 0; i < site->nmx; i++)
+		mx[i] = at += strlen(at) + 1;
+	return domain;
+}
+
 /* copy - a string of one's own */
 static char *copy(const char *text)
 {
@@ -58,19 +68,39 @@ static char *copy(const char *text)
 /* set_limits - of the configuration in force */
 static void set_limits(struct site *site)
 {
-	conf_site(child_self()->conf, site->name, (const char *const *)site->mx, site->nmx,
-	    site->domain, &site->limits);
-	if (!strcmp(site->name, SITE_LOCAL) && !strcmp(site->limits.title, "*"))
-		site->limits.connections = SITE_LOCAL_CONNECTIONS;
+	const char *mx[MX_MAX];
+	struct conf_site conf;
+	struct site_limits *limits = &site->limits;
+	const char *domain = site_hosts(site, mx);
+	conf_site(child_self()->conf, site->name, mx, site->nmx, domain, &conf);
+	*limits = (struct site_limits){.connections = conf.connections,
+	    .messages_per_connection = conf.messages_per_connection,
+	    .recipients_per_message = conf.recipients_per_message,
+	    .rate = conf.rate,
+	    .idle = (uint32_t)conf.idle,
+	    .connect_timeout = (uint32_t)conf.connect_timeout,
+	    .reply_timeout = (uint32_t)conf.reply_timeout,
+	    .probe_max = conf.probe_max,
+	    .pipelining = (uint8_t)conf.pipelining,
+	    .tls = (uint8_t)conf.tls};
+	if (!strcmp(site->name, SITE_LOCAL) && !strcmp(conf.title, "*"))
+		limits->connections = SITE_LOCAL_CONNECTIONS;
 	if (!strcmp(site->name, SITE_NOTICE))
-		site->limits.connections = SITE_NOTICE_CONNECTIONS;
-	if (!site->limits.connections)
-		site->limits.connections = 1;
-	if (!site->limits.recipients_per_message)
-		site->limits.recipients_per_message = 1;
-	if (site->fewer && site->fewer < site->limits.recipients_per_message)
-		site->limits.recipients_per_message = site->fewer;
-	site->limits.title = NULL; /* the configuration's, and it may go */
+		limits->connections = SITE_NOTICE_CONNECTIONS;
+	if (!limits->connections)
+		limits->connections = 1;
+	if (!limits->recipients_per_message)
+		limits->recipients_per_message = 1;
+	if (site->fewer && site->fewer < limits->recipients_per_message)
+		limits->recipients_per_message = site->fewer;
+}
+
+/* put - a string and its NUL where there is room for them; what comes behind it */
+static char *put(char *at, const char *text)
+{
+	size_t n = strlen(text) + 1;
+	memcpy(at, text, n);
+	return at + n;
 }
 
 /* site_get - the one of that name, made if needed */
@@ -80,19 +110,17 @@ static struct site *site_get(
 	struct site *site = site_find(name);
 	if (site)
 		return site;
-	size_t len = strlen(name);
-	site = calloc(1, sizeof(*site) + len + 1);
+	size_t len = strlen(name) + 1 + strlen(domain) + 1;
+	nmx = nmx < MX_MAX ? nmx : MX_MAX;
+	for (size_t i = 0; i < nmx; i++)
+		len += strlen(mx[i]) + 1;
+	site = calloc(1, sizeof(*site) + len);
 	if (!site)
 		log_fatal("out of memory for a site");
-	memcpy(site->name, name, len);
-	site->domain = copy(domain);
-	site->mx = calloc(nmx + 1, sizeof(*site->mx));
-	if (!site->mx)
-		log_fatal("out of memory for a site");
+	char *at = put(put(site->name, name), domain);
 	for (; site->nmx < nmx; site->nmx++)
-		site->mx[site->nmx] = copy(mx[site->nmx]);
+		at = put(at, mx[site->nmx]);
 	throttle_init(&site->throttle);
-	evtimer_assign(&site->timer, loop_base(), site_on_timer, site);
 	keep_restore(site, name);
 	set_limits(site);
 	site->paused = pause_covers_site(site);
@@ -106,30 +134,22 @@ static struct site *site_get(
 static struct pool *pool_get(
     struct site *site, enum transport transport, bool by_mx, const struct conf_route *route)
 {
-	char key[1500];
-	uint8_t tls = route && route->tls ? (uint8_t)route->tls : (uint8_t)site->limits.tls;
-	int n = snprintf(key, sizeof(key), "%s\n%d\n%d\n%d\n%s\n%s", site->name, transport, by_mx,
-	    tls, route ? route->auth : "", route ? route->source : "");
-	if (n < 0 || n >= (int)sizeof(key))
-		n = (int)sizeof(key) - 1;
+	const char *auth = route ? route->auth : "", *source = route ? route->source : "";
+	uint8_t tls = route && route->tls ? (uint8_t)route->tls : site->limits.tls;
 	struct pool *pool;
-	HASH_FIND(hh, pools, key, (size_t)n, pool);
-	if (pool)
-		return pool;
-	pool = calloc(1, sizeof(*pool) + (size_t)n + 1);
+	DL_FOREACH (site->pools, pool)
+		if (pool->transport == transport && pool->by_mx == by_mx && pool->tls == tls &&
+		    !strcmp(pool->credential, auth) && !strcmp(pool->source, source))
+			return pool;
+	pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		log_fatal("out of memory for a pool");
 	pool->site = site;
-	pool->transport = transport;
+	pool->transport = (uint8_t)transport;
 	pool->by_mx = by_mx;
 	pool->tls = tls;
-	pool->credential = route && route->auth[0] ? copy(route->auth) : none;
-	pool->source = route && route->source[0] ? copy(route->source) : none;
-	pool->key_len = (size_t)n;
-	memcpy(pool->key, key, (size_t)n);
-	HASH_ADD(hh, pools, key, pool->key_len, pool);
-	if (!hash_added(pool))
-		log_fatal("out of memory for a pool");
+	pool->credential = *auth ? copy(auth) : none;
+	pool->source = *source ? copy(source) : none;
 	DL_APPEND(site->pools, pool);
 	return pool;
 }
@@ -254,9 +274,11 @@ void site_left(struct dest *dest)
 /* shares_host - whether one of these hosts is the site's too */
 static bool shares_host(const struct site *site, const char *const *mx, size_t n)
 {
+	const char *known[MX_MAX];
+	site_hosts(site, known);
 	for (size_t i = 0; i < site->nmx; i++)
 		for (size_t k = 0; k < n; k++)
-			if (!strcasecmp(site->mx[i], mx[k]))
+			if (!strcasecmp(known[i], mx[k]))
 				return true;
 	return false;
 }
@@ -334,7 +356,6 @@ void site_bind_trouble(struct dest *dest, const char *text)
 static void free_pool(struct pool *pool)
 {
 	crowd_forget(pool);
-	HASH_DELETE(hh, pools, pool);
 	DL_DELETE(pool->site->pools, pool);
 	if (pool->site->probe_pool == pool)
 		pool->site->probe_pool = NULL;
@@ -354,23 +375,18 @@ void site_sweep(void)
 {
 	struct pool *pool, *ptmp;
 	struct site *site, *tmp;
-	HASH_ITER (hh, pools, pool, ptmp) {
-		bool down = pool->site->state != SITE_UP && pool->site->probe_at > now_ms();
-		if (!pool->dests && !pool->nconns && !pool->kicked && !down)
-			free_pool(pool);
-	}
 	HASH_ITER (hh, sites, site, tmp) {
+		bool down = site->state != SITE_UP && site->probe_at > now_ms();
+		DL_FOREACH_SAFE (site->pools, pool, ptmp)
+			if (!pool->dests && !pool->nconns && !pool->kicked && !down)
+				free_pool(pool);
 		if (site->pools || site->nconns)
 			continue;
 		keep_leave(site);
-		event_del(&site->timer);
+		alarm_off(&site->timer);
 		if (site->rate_timer)
 			event_free(site->rate_timer);
 		HASH_DELETE(hh, sites, site);
-		for (size_t i = 0; i < site->nmx; i++)
-			free(site->mx[i]);
-		free(site->mx);
-		free(site->domain);
 		free(site->trouble);
 		free(site);
 	}

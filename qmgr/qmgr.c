@@ -5,6 +5,7 @@
  * qmgr/queue.c starts and ends it.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "lib/child.h"
@@ -86,8 +87,17 @@ static const struct child role = {
     .reconfigured = reconfigured,
 };
 
+/*
+ * One arena: what a helper thread read is freed by the loop. Nothing large stays in the heap, and
+ * what is free at its end goes back, for what was needed once may not be needed again.
+ */
+enum { ARENAS = 1, BLOCKS_MAX = 256 << 10, KEEP_BYTES = 1 << 20 };
+
 int main(int argc, char **argv)
 {
+	mallopt(M_ARENA_MAX, ARENAS);
+	mallopt(M_MMAP_THRESHOLD, BLOCKS_MAX);
+	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	const struct child_self *self = child_start(&role, argc, argv);
 	int err = queue_open();
 	if (err) {

@@ -14,7 +14,7 @@
 
 #include "lib/child.h"
 #include "lib/log.h"
-#include "lib/loop.h"
+#include "qmgr/alarm.h"
 #include "qmgr/batch.h"
 #include "qmgr/dest.h"
 #include "qmgr/index.h"
@@ -40,18 +40,23 @@ struct refill {
 	int err;
 };
 
+/* on_timer - something it has in the index is due */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct dest *dest = arg;
+	(void)fd, (void)what;
+	alarm_off(&dest->timer);
+	schedule_refill(dest);
+}
+
 /* arm - the timer for what is due later */
 static void arm(struct dest *dest, uint64_t at)
 {
 	uint64_t now = now_ms();
-	if (at == DEST_NEVER) {
-		event_del(&dest->timer);
-		return;
-	}
-	uint64_t ms = at > now ? at - now : 0;
-	const struct timeval tv = {
-	    .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-	event_add(&dest->timer, &tv);
+	if (at == DEST_NEVER)
+		alarm_off(&dest->timer);
+	else
+		alarm_set(&dest->timer, at > now ? at - now : 0, on_timer, dest);
 }
 
 /* schedule_note - one more in the index */

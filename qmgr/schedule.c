@@ -10,6 +10,7 @@
 
 #include "lib/child.h"
 #include "lib/log.h"
+#include "qmgr/alarm.h"
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
 #include "qmgr/class.h"
@@ -253,6 +254,7 @@ void schedule_forget(struct rcpt *rcpt)
 /* schedule_park - its site is down: nothing of it stays in memory */
 void schedule_park(struct dest *dest)
 {
+	alarm_off(&dest->timer); /* whoever ends that looks at it: dest_unbind(), site_opened() */
 	while (dest->ready) {
 		struct rcpt *rcpt = dest->ready;
 		dest_remove(dest, rcpt);

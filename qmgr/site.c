@@ -15,7 +15,7 @@
 
 #include "lib/child.h"
 #include "lib/log.h"
-#include "lib/loop.h"
+#include "qmgr/alarm.h"
 #include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
@@ -57,14 +57,6 @@ void site_enter(struct site *site, enum site_state state)
 	if (!(allowed[site->state] & 1u << state))
 		log_bug("site %s goes from state %d to %d", site->name, site->state, state);
 	site->state = state;
-}
-
-/* set_timer - once, after ms */
-static void set_timer(struct site *site, uint64_t ms)
-{
-	const struct timeval tv = {
-	    .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-	event_add(&site->timer, &tv);
 }
 
 /* wanted - whether any mail waits for it */
@@ -117,7 +109,7 @@ static void probe(struct site *site)
 		return;
 	site_enter(site, SITE_DOWN); /* no worker: as soon as there is one */
 	site->probe_at = now_ms() + OURS_MS;
-	set_timer(site, OURS_MS);
+	site_set_timer(site, OURS_MS);
 }
 
 /* site_conn_gone - the next probe, if nobody else speaks for the site */
@@ -127,7 +119,7 @@ void site_conn_gone(struct site *site)
 		return;
 	site_enter(site, SITE_DOWN);
 	site->probe_at = now_ms() + OURS_MS;
-	set_timer(site, OURS_MS);
+	site_set_timer(site, OURS_MS);
 }
 
 /* site_probe - connect, or ask DNS again where that was the trouble */
@@ -149,11 +141,12 @@ void site_probe(struct site *site)
 	}
 }
 
-/* site_on_timer - the next probe is due, or a limit may be tried again */
-void site_on_timer(evutil_socket_t fd, short what, void *arg)
+/* on_timer - the next probe is due, or a limit may be tried again */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct site *site = arg;
 	(void)fd, (void)what;
+	alarm_off(&site->timer);
 	if (site->paused)
 		return; /* the end of that looks again */
 	if (site->state == SITE_DOWN) {
@@ -163,6 +156,12 @@ void site_on_timer(evutil_socket_t fd, short what, void *arg)
 		for (struct pool *pool = site->pools; pool; pool = pool->next)
 			dispatch_pool(pool);
 	}
+}
+
+/* site_set_timer - once, after ms */
+void site_set_timer(struct site *site, uint64_t ms)
+{
+	alarm_set(&site->timer, ms, on_timer, site);
 }
 
 /* next_interval - doubling, to what the configuration and the kind of site allow */
@@ -212,7 +211,7 @@ void site_restore_down(struct site *site, uint64_t since, uint64_t probe_at)
 	site_enter(site, SITE_DOWN);
 	site->down_since = since;
 	site->probe_at = probe_at;
-	set_timer(site, probe_at > now ? probe_at - now : 0);
+	site_set_timer(site, probe_at > now ? probe_at - now : 0);
 }
 
 /* site_set_trouble - what was said last; there may be 50,000 of them: no longer than they are */
@@ -252,7 +251,7 @@ void site_down(struct site *site, const char *why)
 	if (was_up)
 		site->down_since = now;
 	site->probe_at = now + ms;
-	set_timer(site, ms);
+	site_set_timer(site, ms);
 	keep_now(site);
 	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "down"),
 	    LOG_STR("reason", why), LOG_STR("words", site->trouble ? site->trouble->text : NULL),
@@ -266,6 +265,8 @@ void site_down(struct site *site, const char *why)
 			schedule_park(dest);
 			schedule_expire(dest);
 		}
+		if (!pool->nready)
+			turns_free(pool); /* 50,000 may be down */
 	}
 }
 
@@ -313,7 +314,7 @@ void site_opened(struct pool *pool)
 	site_enter(site, SITE_UP);
 	throttle_restart(&site->throttle);
 	keep_changed(site);
-	event_del(&site->timer);
+	alarm_off(&site->timer);
 	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "up"),
 	    LOG_U64("down_ms", now_ms() - site->down_since));
 	site->probe_at = 0;
@@ -339,7 +340,7 @@ void site_flush(struct site *site)
 {
 	if (site->state != SITE_DOWN || site->paused)
 		return;
-	event_del(&site->timer);
+	alarm_off(&site->timer);
 	site->probe_interval = 0;
 	site_probe(site);
 }

@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include <event2/event_struct.h>
+#include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,33 +49,46 @@ enum site_state {
 	SITE_PROBING, /* the probe is on its way */
 };
 
+/* What the configuration says of a site (struct conf_site, as small as it can be). */
+struct site_limits {
+	uint64_t probe_max;
+	uint32_t connections;
+	uint32_t messages_per_connection;
+	uint32_t recipients_per_message; /* or `fewer` */
+	struct conf_rate rate;
+	uint32_t idle, connect_timeout, reply_timeout; /* ms */
+	uint8_t pipelining;                            /* enum conf_pipelining */
+	uint8_t tls;                                   /* enum conf_tls */
+};
+
+/* Ordered so that nothing is lost between the fields. */
 struct site {
 	enum site_state state;
-	struct conf_site limits; /* pointers in it are not used */
-	char **mx, *domain;      /* what the limits were looked up with */
-	size_t nmx;
+	bool one_domain; /* wants one domain a message, learned */
+	bool ours;       /* local, notices: its troubles are our own and soon over */
+	bool fixed;      /* no MX: probed more often */
+	bool paused;     /* qmgr/pause.h */
+	bool dirty;      /* in keep.c's list of those to be written */
+	uint8_t nmx;
+	struct site_limits limits;
 	struct pool *pools;
 	uint32_t nconns;  /* opening or open */
 	uint32_t opening; /* of them */
 	uint32_t flying;  /* recipients in jobs */
 	uint32_t fewer;   /* recipients a message may have, learned; 0: as configured */
-	bool one_domain;  /* wants one domain a message, learned */
 	struct throttle throttle;
 	struct rate rate;
-	bool ours;   /* local, notices: its troubles are our own and soon over */
-	bool fixed;  /* no MX: probed more often */
-	bool paused; /* qmgr/pause.h */
 	uint64_t probe_interval, probe_at;
 	uint64_t down_since;
 	uint64_t full_until;      /* our own limit was met: none is opened before */
 	struct trouble *trouble;  /* the last one; NULL: none */
 	struct pool *probe_pool;  /* what failed last */
-	struct event timer;       /* probe, or the next try to open one more */
+	struct event *timer;      /* probe, or the next try to open one more; qmgr/alarm.h */
 	struct event *rate_timer; /* NULL: never waited */
-	bool dirty;               /* in keep.c's list of those to be written */
 	struct site *dirty_next, *dirty_prev;
 	uint64_t kept_ms; /* when its row was written; 0: it has none */
 	UT_hash_handle hh;
+	/* What limits are looked up with: its name, the domain, the MX hosts, each with its NUL. */
 	char name[];
 };
 
@@ -89,23 +102,18 @@ struct target {
 struct pool {
 	struct site *site;
 	struct pool *next, *prev; /* of the site */
-	enum transport transport;
-	bool by_mx;
-	uint8_t tls; /* enum conf_tls */
+	uint8_t transport;        /* enum transport */
+	uint8_t tls;              /* enum conf_tls */
+	bool by_mx, kicked;
+	uint8_t ntargets, target; /* the one in use */
 	char *credential, *source;
 	struct target *targets; /* POOL_TARGETS_MAX; NULL: none */
-	unsigned ntargets, target; /* the one in use */
-	struct dest *dests;        /* bound here */
-	struct turns turns;        /* of their ready recipients */
-	uint32_t nready;
+	struct dest *dests;     /* bound here */
+	struct turns turns;     /* of their ready recipients */
+	uint32_t nready, nconns;
 	struct conn *conns[POOL_WINDOW + 1]; /* open, by the jobs they have: lists */
-	uint32_t nconns;
-	struct pool *kick_next; /* of those that are looked at at the end of the turn */
-	bool kicked;
+	struct pool *kick_next;   /* of those that are looked at at the end of the turn */
 	struct crowd_place place; /* in the line for a connection */
-	UT_hash_handle hh; /* in the table of all pools, by key */
-	size_t key_len;
-	char key[];
 };
 
 /* -- making */
@@ -146,8 +154,8 @@ void site_proved(struct site *site);
 /* Nothing of it stands, or is to stand. */
 void site_down(struct site *site, const char *why);
 void site_probe(struct site *site);
-/* Its timer. */
-void site_on_timer(evutil_socket_t fd, short what, void *arg);
+/* Its timer, after ms. */
+void site_set_timer(struct site *site, uint64_t ms);
 
 /* Probes it now if it is down. */
 void site_flush(struct site *site);

@@ -63,10 +63,9 @@ bool site_may_open(const struct site *site, bool urgent)
 /* site_full - nothing is opened for a moment */
 void site_full(struct site *site)
 {
-	const struct timeval tv = {.tv_sec = FULL_MS / 1000};
 	site->full_until = now_ms() + FULL_MS;
 	if (site->state == SITE_UP)
-		event_add(&site->timer, &tv);
+		site_set_timer(site, FULL_MS);
 }
 
 /* site_accepted - a transaction went well */

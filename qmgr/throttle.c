@@ -76,7 +76,7 @@ bool throttle_trouble(struct throttle *t, enum throttle_kind kind, uint32_t stan
 	bool tried = t->ceiling && t->limit > t->ceiling && standing >= t->ceiling;
 	bool burst = t->cut_ms && now < t->cut_ms + THROTTLE_CUT_MS;
 	uint32_t was = t->limit, ceiling = t->ceiling;
-	if (t->strikes < UINT32_MAX)
+	if (t->strikes < UINT16_MAX)
 		t->strikes++;
 	t->slow = false;
 	t->credit = t->over = 0;

@@ -48,7 +48,7 @@ struct throttle {
 	uint32_t credit;   /* successes since the limit last changed */
 	uint32_t over;     /* successes with more connections than the ceiling */
 	uint32_t refusals; /* 4.7.x in a row */
-	uint32_t strikes;  /* troubles in a row */
+	uint16_t strikes;  /* troubles in a row */
 	bool slow;         /* slow start: doubling */
 	uint64_t cut_ms;   /* time of the last cut */
 	uint64_t hold_ms;  /* how long the ceiling holds; 0: not met, or proved wrong */

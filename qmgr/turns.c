@@ -205,5 +205,5 @@ void turns_free(struct pool *pool)
 	struct share *share, *tmp;
 	LL_FOREACH_SAFE (pool->turns.shares, share, tmp)
 		free(share);
-	pool->turns.shares = NULL;
+	pool->turns = (struct turns){0};
 }

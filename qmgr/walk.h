@@ -45,12 +45,12 @@ struct lane_at {
 struct walk {
 	struct lane_at *open; /* by lane */
 	uint32_t nopen, room;
-	uint32_t round;     /* the lane that was served last */
-	uint32_t next;      /* sweeping: the first lane it hasn't looked at */
-	uint32_t looked;    /* lanes the sweep has looked at */
+	uint32_t round;  /* the lane that was served last */
+	uint32_t next;   /* sweeping: the first lane it hasn't looked at */
+	uint32_t looked; /* lanes the sweep has looked at */
+	bool sweeping, again;
 	uint64_t later;     /* nothing else is due before; WALK_NEVER: nothing there */
 	uint64_t rest_till; /* now_ms() of the next sweep */
-	bool sweeping, again;
 };
 
 /* What came to the index during a slice. */
