@@ -78,7 +78,7 @@ static void stuffed(struct session *s, const char *out, size_t n)
 	size_t used;
 
 	dot_feed(&tx->dot, out, n, &used); /* no mark is in what was stuffed */
-	parcel_add(tx->parcel, out, n);
+	body_add(s, out, n);
 	if (tx->dot.plain > s->conf->message_size && s->peer.kind != PEER_NOTICE)
 		body_refuse(tx, body_error(-EMSGSIZE));
 	else if (tx->form.mended && !body_mends(s))

@@ -3,8 +3,9 @@
  * Lines over 998 octets (RFC 5322 §2.1.1) in submitted mail are broken when it is taken, so that no
  * next hop has a reason to refuse them: in the body, as Postfix does it, by CRLF and a space; in
  * the header before white space, where there is some, which changes nothing of what a field says.
- * UTF-8 characters stay whole. Pure functions over mail in stored form (lib/dot.h): a dot that
- * begins a line is one too many and isn't counted. No line that comes into being begins with a dot.
+ * UTF-8 characters stay whole, unless a piece of the body ends inside one just there. Pure
+ * functions over mail in stored form (lib/dot.h): a dot that begins a line is one too many and
+ * isn't counted. No line that comes into being begins with a dot.
  */
 #pragma once
 

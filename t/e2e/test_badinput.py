@@ -80,7 +80,7 @@ def test_a_command_line_of_a_megabyte(relay):
 
 
 def test_a_body_line_of_a_megabyte(relay):
-    """From a relay client long lines pass, byte for byte."""
+    """It is broken into lines that every next hop takes; nothing is lost."""
     body = b"Subject: long\r\n\r\n" + b"x" * (1 << 20) + b"\r\n"
     relay.b.smtp().send("a@client.example.test", "b@other.test", body)
     assert own_received_cut(relay.hop.wait(1)[0].raw).replace(b"\r\n ", b"") == body

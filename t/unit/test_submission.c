@@ -153,6 +153,33 @@ static void printer(void **state)
 	assert_null(strstr(body, "MFP"));
 }
 
+/* What comes in chunks is mended as well, its long lines too. */
+static void chunks(void **state)
+{
+	static char head[] = "To: office\r\nBcc: s@x.test\r\n\r\n.\r\n", line[3002];
+	struct peer peer = peer_of("127.0.0.1");
+	struct talk t;
+	char command[100];
+	(void)state;
+	memset(line, 'x', 3000);
+	memcpy(line + 3000, "\r\n", 2);
+	talk_begin(&t, &peer);
+	snprintf(command, sizeof(command),
+	    "EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nBDAT %zu\r\n",
+	    sizeof(head) - 1);
+	talk_say(&t, command);
+	talk_say(&t, head);
+	talk_say(&t, "BDAT 3002 LAST\r\n");
+	talk_feed(&t, line, sizeof(line));
+	assert_memory_equal(talk_said(&t), "250 ", 4);
+	talk_end(&t);
+	const char *body = stored(world.segment, FIRST, 0, &segment_end);
+	const char *end =
+	    strstr(body, "\r\nFrom: a@b.test\r\nTo: office@localhost\r\n\r\n..\r\nxxx");
+	assert_non_null(end);
+	assert_int_equal(strlen(strstr(end, "\r\nxxx")), 2 + 3002 + 9);
+}
+
 /* A header that grows by more than there is room for in front of it. */
 static void much_growth(void **state)
 {
@@ -240,6 +267,7 @@ int main(void)
 	    TEST(whose),
 	    TEST(envelope),
 	    TEST(printer),
+	    TEST(chunks),
 	    TEST(much_growth),
 	    TEST(large),
 	};
