@@ -58,6 +58,18 @@ static bool too_large(const struct pipeline *p, struct job *job)
 	return true;
 }
 
+/* needs_utf8 - its addresses or header can't be said to this peer (RFC 6531 §3.2) */
+static bool needs_utf8(const struct pipeline *p, struct job *job)
+{
+	struct words words;
+	if (p->peer.smtputf8 || !(job->flags & ENVF_SMTPUTF8))
+		return false;
+	words_set(
+	    &words, 553, "5.6.7", "the message needs SMTPUTF8, which the next hop does not offer");
+	job_decide_rest(job, OUT_FAILED, &words);
+	return true;
+}
+
 /* may_begin - whether another transaction may follow now */
 static bool may_begin(const struct pipeline *p)
 {
@@ -74,7 +86,7 @@ static bool may_begin(const struct pipeline *p)
 static struct tx *begin(struct pipeline *p)
 {
 	struct job *job;
-	while ((job = p->ops->next(p->arg)) && too_large(p, job))
+	while ((job = p->ops->next(p->arg)) && (too_large(p, job) || needs_utf8(p, job)))
 		p->ops->done(p->arg, job);
 	if (!job)
 		return NULL;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/idna.h"
 #include "lib/str.h"
 
 /* complete - add origin; 0 or -ENAMETOOLONG */
@@ -24,6 +25,27 @@ static int complete(struct session *s, size_t len)
 	return 0;
 }
 
+/* to_ascii - the domain behind an address of `local` bytes and @ as the DNS has it; 0 or -E... */
+static int to_ascii(struct session *s, size_t local)
+{
+	char domain[ADDR_DOMAIN_MAX + 1];
+	char *at = s->cmd.address + local + 1;
+	int len = idna_to_ascii(at, strlen(at), domain, sizeof(domain));
+
+	if (len < 0)
+		return len;
+	return str_copy(at, sizeof(s->cmd.address) - local - 1, domain) ? -ENAMETOOLONG : 0;
+}
+
+/* not_ascii - is there a byte over 127? */
+static bool not_ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text > 0x7f)
+			return true;
+	return false;
+}
+
 /* take - from the parsed address into s->cmd */
 static int take(struct session *s, const struct addr *a)
 {
@@ -31,14 +53,17 @@ static int take(struct session *s, const struct addr *a)
 
 	s->cmd.domain = NULL;
 	s->cmd.local[0] = '\0';
+	s->cmd.utf8 = a->eightbit;
+	s->cmd.utf8_local = false;
 	if (len <= 0) /* the null path is "" */
 		return len;
 	int error = addr_local_plain(a, s->cmd.local, sizeof(s->cmd.local));
 	if (error < 0)
 		return error;
+	s->cmd.utf8_local = not_ascii(s->cmd.local);
 	if (a->domain_len) {
 		s->cmd.domain = s->cmd.address + (size_t)len - a->domain_len;
-		return 0;
+		return not_ascii(s->cmd.domain) ? to_ascii(s, (size_t)len - a->domain_len - 1) : 0;
 	}
 	if (str_is_ci(s->cmd.address, (size_t)len, "postmaster"))
 		return 0;

@@ -102,7 +102,11 @@ bool body_mends(const struct session *s)
 /* flags_of - what is known of the body now */
 static uint32_t flags_of(const struct tx *tx)
 {
-	return tx->flags | (tx->dot.eightbit ? ENVF_8BIT : 0);
+	/* Many clients say SMTPUTF8 of any mail: what doesn't need it can go to any next hop. */
+	uint32_t utf8 = tx->utf8_header ? tx->flags & ENVF_SMTPUTF8 : 0;
+	if (tx->utf8_address)
+		utf8 = ENVF_SMTPUTF8;
+	return (tx->flags & ~(uint32_t)ENVF_SMTPUTF8) | utf8 | (tx->dot.eightbit ? ENVF_8BIT : 0);
 }
 
 /* headroom - the most that stands in front of the body */
@@ -123,6 +127,7 @@ static void note_seen(struct session *s, const struct headers_seen *seen)
 			len = 0;
 	memcpy(tx->message_id, seen->id ? seen->id : "", len);
 	tx->message_id[len] = '\0';
+	tx->utf8_header = seen->eightbit;
 	struct verdict v = policy_hops(s->conf, seen->received);
 	if (v.code)
 		body_refuse(tx, v);
@@ -184,8 +189,11 @@ static void put_front(struct session *s, bool whole)
 	look_at_headers(s, whole, &seen);
 	if (tx->refused.code)
 		return;
-	struct headers_trace trace = {
-	    .peer = &s->peer, .helo = s->helo, .hostname = s->conf->hostname, .esmtp = s->esmtp};
+	struct headers_trace trace = {.peer = &s->peer,
+	    .helo = s->helo,
+	    .hostname = s->conf->hostname,
+	    .esmtp = s->esmtp,
+	    .utf8 = tx->flags & ENVF_SMTPUTF8};
 	if (tx->nrcpts == 1) {
 		struct msg_bytes rcpt = tx_next_rcpt(tx, &pos).address;
 		trace.rcpt = rcpt.data;

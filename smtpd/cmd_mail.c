@@ -41,6 +41,15 @@ static struct verdict take_body(struct session *s, const struct addr_param *p)
 	return fine;
 }
 
+/* take_utf8 - SMTPUTF8, RFC 6531 §3.4 */
+static struct verdict take_utf8(struct session *s, const struct addr_param *p)
+{
+	if (p->value)
+		return verdict_reply(501, "5.5.4", "SMTPUTF8 has no value");
+	s->cmd.flags |= ENVF_SMTPUTF8;
+	return fine;
+}
+
 /* take_param - one parameter that we have offered */
 static struct verdict take_param(struct session *s, const struct addr_param *p)
 {
@@ -48,6 +57,8 @@ static struct verdict take_param(struct session *s, const struct addr_param *p)
 		return take_size(s, p);
 	if (s->esmtp && str_is_ci(p->key, p->key_len, "BODY"))
 		return take_body(s, p);
+	if (s->esmtp && str_is_ci(p->key, p->key_len, "SMTPUTF8"))
+		return take_utf8(s, p);
 	struct verdict v;
 	if (dsn_mail_param(s, p, &v))
 		return v;
@@ -60,7 +71,7 @@ struct verdict mail_check(struct session *s, struct args args)
 	const char *pos, *end = args.text + args.len;
 	struct addr_param param;
 	struct verdict v =
-	    address_check(s, args, "FROM:", ADDR_NULL | ADDR_LOCAL | ADDR_LOOSE, &pos);
+	    address_check(s, args, "FROM:", ADDR_NULL | ADDR_LOCAL | ADDR_LOOSE | ADDR_UTF8, &pos);
 	int more = 0;
 
 	if (v.code)
@@ -74,6 +85,9 @@ struct verdict mail_check(struct session *s, struct args args)
 	/* Words behind an address without brackets: it is the address that is wrong. */
 	if (more < 0 || (v.code == 555 && !bracketed))
 		return verdict_reply(501, "5.5.4", "Syntax: MAIL FROM:<address>");
+	/* Our own tools and notices needn't say what can be seen. */
+	if (!v.code && s->cmd.utf8 && !(s->cmd.flags & ENVF_SMTPUTF8) && s->peer.kind == PEER_NET)
+		return verdict_reply(553, "5.6.7", "Such an address wants SMTPUTF8");
 	return v;
 }
 
@@ -88,6 +102,7 @@ static struct verdict begin(struct session *s)
 				     strlen(s->cmd.address), s->tx->sender))
 		memcpy(s->tx->sender, s->cmd.address, strlen(s->cmd.address) + 1);
 	s->tx->declared = s->cmd.size;
+	s->tx->utf8_address = s->cmd.utf8_local;
 	s->tx->flags = s->cmd.flags | (s->peer.kind == PEER_NOTICE ? ENVF_NOTICE : 0);
 	s->tx->ret = s->cmd.dsn.ret;
 	if (s->peer.kind == PEER_NOTICE && !strcmp(s->cmd.dsn.envid, ENVELOPE_DOUBLE_ID))

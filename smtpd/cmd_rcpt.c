@@ -89,6 +89,7 @@ static struct verdict take(struct session *s)
 {
 	if (add_rcpt(s->tx, s->cmd.address, s->cmd.dsn.orcpt, s->cmd.dsn.notify) < 0)
 		return verdict_reply(452, "4.3.1", "Out of memory, try again later");
+	s->tx->utf8_address |= s->cmd.utf8_local;
 	if (s->state == SMTP_MAIL)
 		session_enter(s, SMTP_RCPT);
 	return verdict_reply(250, "2.1.5", "Ok");
@@ -121,7 +122,9 @@ struct verdict rcpt_check(struct session *s, struct args args)
 {
 	const char *pos;
 	struct addr_param param;
-	struct verdict v = address_check(s, args, "TO:", ADDR_LOCAL | ADDR_LOOSE, &pos);
+	bool utf8 = s->tx->flags & ENVF_SMTPUTF8 || s->peer.kind != PEER_NET;
+	struct verdict v =
+	    address_check(s, args, "TO:", ADDR_LOCAL | ADDR_LOOSE | (utf8 ? ADDR_UTF8 : 0), &pos);
 	int more = 0;
 
 	if (v.code)

@@ -5,6 +5,7 @@
  */
 #include "smtpd/commands.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/str.h"
@@ -159,11 +160,15 @@ static void hello(struct session *s, bool esmtp)
 static struct verdict ehlo_run(struct session *s)
 {
 	hello(s, true);
+	char limits[64] = "";
+	if (s->conf->limits.recipients) /* RFC 9422: no other limit of ours concerns a client */
+		snprintf(limits, sizeof(limits), "250-LIMITS RCPTMAX=%u\r\n",
+		    s->conf->limits.recipients);
 	const char *tls = starttls_offered(&s->peer) ? "250-STARTTLS\r\n" : "";
 	if (evbuffer_add_printf(s->out,
 		"250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-		"250-CHUNKING\r\n250-DSN\r\n%s250 ENHANCEDSTATUSCODES\r\n",
-		s->conf->hostname, (unsigned long long)s->conf->message_size, tls) < 0)
+		"250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
+		s->conf->hostname, (unsigned long long)s->conf->message_size, limits, tls) < 0)
 		return (struct verdict){ACT_CLOSE, 421, "4.3.0", "Out of memory"};
 	return verdict_act(ACT_SAID);
 }

@@ -94,10 +94,9 @@ size_t headers_received(char *out, size_t size, const struct headers_trace *trac
 	puts0(&t, "Received: ");
 	put_from(&t, trace);
 	puts0(&t, trace->hostname);
-	/* RFC 3848; TLS has no name of its own after HELO. */
-	puts0(&t, !trace->esmtp      ? " with SMTP id "
-		  : trace->peer->tls ? " with ESMTPS id "
-				     : " with ESMTP id ");
+	/* RFC 3848, 6531 §4.3; TLS has no name of its own after HELO. */
+	puts0(&t, !trace->esmtp ? " with SMTP" : trace->utf8 ? " with UTF8SMTP" : " with ESMTP");
+	puts0(&t, trace->esmtp && trace->peer->tls ? "S id " : " id ");
 	*id_at = (size_t)(t.at - out);
 	put(&t, "00000000000000", QID_WIDTH);
 	if (trace->rcpt) {
@@ -144,6 +143,10 @@ static void note_id(struct headers_seen *seen, const char *line, size_t len)
 /* headers_see - one field, or one line of it */
 void headers_see(struct headers_seen *seen, const char *line, size_t len)
 {
+	unsigned char high = 0;
+	for (size_t i = 0; i < len; i++)
+		high |= (unsigned char)line[i];
+	seen->eightbit |= high > 0x7f;
 	switch (str_lower_c(line[0])) {
 	case 'r':
 		seen->received += is_field(line, len, "Received", 8);

@@ -22,6 +22,7 @@ struct headers_trace {
 	const char *helo;
 	const char *hostname;
 	bool esmtp;
+	bool utf8;        /* MAIL said SMTPUTF8 */
 	const char *rcpt; /* the only recipient, else NULL */
 	size_t rcpt_len;
 };
@@ -36,6 +37,7 @@ size_t headers_received(char *out, size_t size, const struct headers_trace *trac
 struct headers_seen {
 	unsigned received; /* lines */
 	bool date, from, message_id;
+	bool eightbit;  /* a byte over 127 is in it */
 	const char *id; /* the Message-ID's value in the body, trimmed; NULL: none */
 	size_t id_len;
 };

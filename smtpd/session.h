@@ -63,6 +63,8 @@ enum session_wait {
 struct tx {
 	char sender[ADDR_SIZE]; /* without <>; "" is the null sender */
 	uint32_t flags;         /* enum envelope_flag */
+	bool utf8_address;      /* one has a local part that is not ASCII; */
+	bool utf8_header;       /* so is the header */
 	uint64_t declared;      /* SIZE, 0: not said */
 	uint8_t ret;            /* enum envelope_ret, 0: not said */
 	char envid[DSN_ENVID_MAX + 1];
@@ -114,8 +116,9 @@ struct session {
 		const char *domain;    /* in address; NULL: none */
 		uint64_t size;
 		uint32_t flags;
-		bool last; /* BDAT */
-		struct {   /* smtpd/dsn.h */
+		bool last;             /* BDAT */
+		bool utf8, utf8_local; /* smtpd/address.h */
+		struct {               /* smtpd/dsn.h */
 			uint8_t given, ret, notify;
 			char envid[DSN_ENVID_MAX + 1];
 			char orcpt[DSN_ORCPT_MAX + 1];
