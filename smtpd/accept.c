@@ -53,6 +53,23 @@ void accept_init(const struct conf *c)
 	    max_sockets > 2 * ACCEPT_FD_MARGIN ? max_sockets - ACCEPT_FD_MARGIN : ACCEPT_FD_MARGIN;
 }
 
+/* percent - of a limit; 0: there is none */
+static unsigned percent(unsigned n, unsigned limit)
+{
+	return limit ? (unsigned)((uint64_t)n * 100 / limit) : 0;
+}
+
+/* judge_patience - how long may who says nothing keep a slot, with that many held in all? */
+static void judge_patience(unsigned all)
+{
+	unsigned sockets = percent(conn_open_sockets(), max_sockets);
+	unsigned clients = percent(all, conf->limits.clients);
+	unsigned used = sockets > clients ? sockets : clients;
+	client_patience(used >= ACCEPT_LAST ? CLIENT_LAST_MS
+	    : used >= ACCEPT_LOW	    ? CLIENT_LOW_MS
+					    : CLIENT_TIMEOUT_MS);
+}
+
 /*
  * full - is there no room for one more? Connections that are still being closed hold descriptors
  * too. Counted in before the sum is read, so that two workers never take the last place both.
@@ -104,7 +121,7 @@ static void on_gone(void *arg)
 {
 	static const struct timeval next_turn;
 	tally_leave(arg);
-	tally_sessions(--taken);
+	judge_patience(tally_sessions(--taken));
 	/* Its socket is closed at the end of this turn, unless it lingers. */
 	if (resting && event_add(rest_timer, &next_turn) < 0)
 		log_fatal("out of memory");
@@ -219,7 +236,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	take_some(arg);
-	tally_sessions(taken); /* not the one that didn't come */
+	judge_patience(tally_sessions(taken)); /* without the one that didn't come */
 }
 
 /* accept_add - accepted sockets inherit TCP_NODELAY from their listener */

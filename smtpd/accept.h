@@ -14,6 +14,8 @@
 #define ACCEPT_TURN      4
 #define ACCEPT_FD_MARGIN 64   /* descriptors kept for segments and channels */
 #define ACCEPT_PAUSE_MS  1000 /* a full worker looks again at the latest */
+#define ACCEPT_LOW       75   /* percent of the slots: from here on clients get CLIENT_LOW_MS */
+#define ACCEPT_LAST      90   /* and from here on CLIENT_LAST_MS */
 
 /* Before the chroot: what the descriptor limit and the configuration allow. */
 void accept_init(const struct conf *conf);

@@ -25,6 +25,9 @@ struct client {
 	struct event *again; /* the next turn goes on where this one stopped */
 	client_gone *gone;
 	void *arg;
+	uint64_t since; /* loop_ms() when it last got on; the list is in this order */
+	size_t left;    /* input that the session hasn't taken yet */
+	size_t came;    /* body bytes since then */
 	bool paused, eof, securing;
 	bool greeting; /* is held back */
 	bool resting;  /* WAIT_PAUSE has its timer */
@@ -32,6 +35,8 @@ struct client {
 
 static struct client *clients;
 static unsigned nclients;
+static unsigned patience = CLIENT_TIMEOUT_MS;
+static struct event *sweeper;
 static bool draining;
 static bool leaving; /* no more clients come */
 static void (*on_idle)(void);
@@ -123,14 +128,44 @@ static void rest(struct client *c)
 		hang_up(c);
 }
 
+/* got_on - the client did something: its time begins anew */
+static void got_on(struct client *c)
+{
+	if (c->session->peer.kind == PEER_NOTICE)
+		return; /* idles as long as there are no notices */
+	DL_DELETE(clients, c);
+	DL_APPEND(clients, c);
+	c->since = loop_ms();
+	c->came = 0;
+	conn_deadline(c->conn, patience);
+}
+
+/*
+ * feed - give the session what came; *more: it wants another turn. Says whether the client got on:
+ * a command or a message was completed, or a good piece of body came. A byte now and then is not.
+ */
+static bool feed(struct client *c, bool *more)
+{
+	unsigned budget = CLIENT_COMMANDS_TURN;
+	size_t had = evbuffer_get_length(conn_input(c->conn));
+	bool was_in_body = session_in_body(c->session);
+
+	if (conn_unsent(c->conn) < CLIENT_OUTPUT_MAX)
+		*more = session_feed(c->session, conn_input(c->conn), &budget);
+	c->came += had > c->left ? had - c->left : 0;
+	c->left = evbuffer_get_length(conn_input(c->conn));
+	bool in_body = session_in_body(c->session);
+	return budget < CLIENT_COMMANDS_TURN || (was_in_body && !in_body) ||
+	       (in_body && c->came >= CLIENT_BODY_STEP);
+}
+
 /* work - feed the session and see how it stands; the client may be gone afterwards */
 static void work(struct client *c)
 {
-	unsigned budget = CLIENT_COMMANDS_TURN;
 	bool more = false;
 
-	if (conn_unsent(c->conn) < CLIENT_OUTPUT_MAX)
-		more = session_feed(c->session, conn_input(c->conn), &budget);
+	if (feed(c, &more))
+		got_on(c);
 	if (goes(c) && session_idle(c->session) && c->session->wait == WAIT_NONE)
 		session_goodbye(c->session, "4.3.2", "The server is shutting down");
 	conn_written(c->conn);
@@ -156,13 +191,6 @@ static void work(struct client *c)
 		finish(c);
 		return;
 	}
-	/*
-	 * A byte now and then is no command: it doesn't win time. A link from deliver idles as
-	 * long as there are no notices.
-	 */
-	bool got_on = budget < CLIENT_COMMANDS_TURN || session_in_body(c->session);
-	if (got_on && c->session->peer.kind != PEER_NOTICE)
-		conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
 	hold_input(c);
 }
 
@@ -194,7 +222,8 @@ static void secured(struct client *c)
 	c->securing = false;
 	starttls_done(s->conf, c->conn, &peer);
 	session_secured(s, &peer);
-	conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
+	c->left = 0;
+	got_on(c);
 	if (starttls_implicit(&peer))
 		session_greet(s);
 	work(c);
@@ -247,7 +276,11 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 		return;
 	case CONN_TIMEOUT:
 		if (c->session->wait != WAIT_NONE) { /* it is we who take long */
-			conn_deadline(conn, CLIENT_TIMEOUT_MS);
+			conn_deadline(conn, patience);
+			return;
+		}
+		if (c->since + patience > loop_ms()) { /* set when there was less time */
+			conn_deadline(conn, (unsigned)(c->since + patience - loop_ms()));
 			return;
 		}
 		session_goodbye(c->session, "4.4.2", "Timeout, closing connection");
@@ -285,8 +318,7 @@ int client_new(
 	c->gone = gone;
 	DL_APPEND(clients, c);
 	nclients++;
-	if (peer->kind != PEER_NOTICE)
-		conn_deadline(c->conn, CLIENT_TIMEOUT_MS);
+	got_on(c);
 	if (starttls_implicit(peer)) {
 		c->session->wait = WAIT_TLS;
 		secure(c);
@@ -300,6 +332,56 @@ int client_new(
 		session_greet(c->session);
 	work(c);
 	return 0;
+}
+
+/* send_off - somebody else needs its place. It may be gone afterwards */
+static void send_off(struct client *c)
+{
+	if (c->securing) {
+		insecure(c, "timeout");
+		return;
+	}
+	if (c->session->wait != WAIT_NONE) /* it is we who take long */
+		return;
+	session_goodbye(c->session, "4.3.2", "Too busy to wait for you, try again later");
+	work(c);
+}
+
+/* on_sweep - those that were given more time than there is now */
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct client *c, *tmp;
+	(void)fd, (void)what, (void)arg;
+	DL_FOREACH_SAFE (clients, c, tmp) {
+		if (c->session->peer.kind == PEER_NOTICE)
+			continue;
+		if (c->since + patience > loop_ms())
+			break;
+		send_off(c);
+	}
+}
+
+/* client_patience - longer deadlines stand until the sweeper comes */
+void client_patience(unsigned ms)
+{
+	static const struct timeval often = {
+	    .tv_sec = CLIENT_SWEEP_MS / 1000, .tv_usec = CLIENT_SWEEP_MS % 1000 * 1000};
+	static uint64_t told;
+	if (ms == patience)
+		return;
+	if (ms < patience && (!told || loop_ms() - told >= CLIENT_TELL_MS)) {
+		log_warnx("slots run low: clients that are silent for %u s have to go", ms / 1000);
+		told = loop_ms();
+	}
+	patience = ms;
+	if (!sweeper)
+		sweeper = event_new(loop_base(), -1, EV_PERSIST, on_sweep, NULL);
+	if (!sweeper)
+		return; /* the deadlines they have will do */
+	if (ms >= CLIENT_TIMEOUT_MS)
+		event_del(sweeper);
+	else if (!event_pending(sweeper, EV_TIMEOUT, NULL))
+		event_add(sweeper, &often);
 }
 
 /* client_count - all of them */

@@ -197,6 +197,39 @@ static void local_user(void **state)
 	unlink(((struct sockaddr_un *)&at)->sun_path);
 }
 
+/* Slots are short: who got on last stays, who was silent goes; a byte now and then is silence. */
+static void patience(void **state)
+{
+	(void)state;
+	listen_on(LISTEN_SMTP);
+	int silent = dial(), dribbling = dial(), busy = dial(), sending = dial(), body = dial();
+	hear(silent, 20), hear(dribbling, 1);
+	say(busy, "EHLO x\r\n");
+	say(sending, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<bob>\r\nDATA\r\n");
+	say(body, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<bob>\r\nDATA\r\n");
+	static char piece[CLIENT_BODY_STEP + 2];
+	for (size_t i = 0; i < sizeof(piece); i += 2)
+		memcpy(piece + i, "\r\n", 2);
+	for (int i = 0; i < 25; i++) {
+		client_patience(CLIENT_SWEEP_MS); /* each that goes is judged to make room enough */
+		assert_int_equal(write(dribbling, "x", 1), 1);
+		assert_int_equal(write(body, "x", 1), 1);
+		assert_int_equal(write(sending, piece, sizeof(piece)), (ssize_t)sizeof(piece));
+		assert_string_equal(say(busy, "NOOP\r\n"), "250 2.0.0 Ok\r\n");
+		turns(180);
+		if (client_count() == 2)
+			break;
+	}
+	assert_int_equal(client_count(), 2);
+	assert_memory_equal(hear(silent, 1), "421 4.3.2 Too busy", 18);
+	assert_memory_equal(hear(dribbling, 1), "421 4.3.2 Too busy", 18);
+	assert_memory_equal(hear(body, 1), "421 4.3.2 Too busy", 18);
+	client_patience(CLIENT_TIMEOUT_MS);
+	turns(2 * CLIENT_SWEEP_MS);
+	assert_int_equal(client_count(), 2);
+	close(silent), close(dribbling), close(busy), close(sending), close(body);
+}
+
 static void on_idle(void)
 {
 	idles++;
@@ -234,6 +267,7 @@ int main(void)
 	    TEST(clients_wait),
 	    TEST(per_client),
 	    TEST(local_user),
+	    TEST(patience),
 	    TEST(drain),
 	};
 	world_begin();

@@ -1,0 +1,125 @@
+"""Many clients that do nothing, or hardly anything: memory is bounded, the others are served as before."""
+import select
+import socket
+import statistics
+import time
+
+import pytest
+
+from harness import SANITIZED, SOAK
+from smtp import message
+
+IDLE, LORIS = (10000, 2000) if SOAK else (1000, 200)
+
+
+def source(i):
+    """Addresses of this host, 50 clients each: what per_client allows."""
+    return f"127.0.1.{1 + i // 50}"
+
+
+def crowd(b, n, say=b""):
+    """n clients that were greeted, and have said that much."""
+    socks = []
+    for i in range(n):
+        s = socket.create_connection(("127.0.0.1", b.port), 30, source_address=(source(i), 0))
+        b.house.keep(s)
+        socks.append(s)
+    for s in socks:
+        assert s.recv(200).startswith(b"220 ")
+        if say:
+            s.sendall(say)
+    return socks
+
+
+def memory(b):
+    """Mebibytes of all processes: their own memory and, once, the largest of their programs."""
+    own, programs = 0, []
+    for pid in [b.master, *b.pids()]:
+        with open(f"/proc/{pid}/status") as f:
+            rss = {k: int(v.split()[0]) for k, v in (line.split(":", 1) for line in f) if k.startswith("Rss")}
+        own += rss["RssAnon"] + rss["RssShmem"]
+        programs.append(rss["RssFile"])
+    return (own + max(programs)) / 1024
+
+
+def pace(b, seconds=1.0):
+    """Messages a second of one busy client, and the longest time that one took."""
+    c = b.smtp()
+    took, end = [], time.monotonic() + seconds
+    while time.monotonic() < end or len(took) < 20:
+        began = time.monotonic()
+        c.send("a@client.example.test", "b@else.test", message("busy"))
+        took.append(time.monotonic() - began)
+    c.cmd("QUIT", 221)
+    return 1 / statistics.median(took), max(took)
+
+
+@pytest.mark.limit(180)
+def test_idle_clients(house):
+    """They cost memory only, and little of it."""
+    b = house.baton(workers=2, relay_from='"127.0.0.1"', route="discard", text="limits { per_client = 0 }")
+    before, base = memory(b), pace(b)[0]
+    socks = crowd(b, IDLE, b"EHLO idle\r\n")
+    for s in socks:
+        assert b"250" in s.recv(400)
+    rate, longest = pace(b)
+    used = memory(b)
+    print(f"{IDLE} idle: {used:.0f} MiB in all, {before:.0f} before; {rate:.0f} messages/s, {base:.0f} before, longest {longest:.3f} s")
+    if not SANITIZED:
+        assert used < (150 if SOAK else 150 * 0.6)
+        assert (used - before) * 1024 / IDLE < 12  # KiB each
+    assert rate > base * 0.5
+    for s in socks:
+        s.close()
+    b.stop()
+
+
+@pytest.mark.limit(180)
+def test_slow_loris(house):
+    """Half of them dribble commands, half a body; who works doesn't notice."""
+    b = house.baton(workers=2, relay_from='"127.0.0.1"', route="discard", local='"other.test"',
+                    text='catch_all = "nobody"')
+    base = pace(b)[0]
+    socks = crowd(b, LORIS)
+    for s in socks[::2]:
+        s.sendall(b"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<u@other.test>\r\nDATA\r\n")
+    end, sent, rates, worst = time.monotonic() + (20 if SOAK else 2), 0, [], 0
+    while time.monotonic() < end:
+        for s in socks:
+            s.sendall(b"x")
+        sent += 1
+        rate, longest = pace(b, 0.4)
+        rates.append(rate)
+        worst = max(worst, longest)
+    print(f"{LORIS} loris: {statistics.median(rates):.0f} messages/s, {base:.0f} before, longest {worst:.3f} s")
+    assert statistics.median(rates) > base * 0.4
+    assert worst < 10
+    for s in socks:
+        s.close()
+    b.stop()
+
+
+@pytest.mark.skipif(not SOAK, reason="takes the ten seconds that a silent client has at least")
+def test_loris_on_every_slot(house):
+    """They hold all slots; the longest silent give theirs up, and a new client is served."""
+    b = house.baton(workers=2, relay_from='"127.0.0.1"', route="discard", text=f"limits {{ clients = {LORIS} }}")
+    socks = crowd(b, LORIS)
+    began, served, wait = time.monotonic(), None, select.poll()
+    s = socket.create_connection(("127.0.0.1", b.port), 30)
+    house.keep(s)
+    wait.register(s, select.POLLIN)
+    while served is None and time.monotonic() - began < 60:
+        for one in socks:
+            try:
+                one.send(b"x", socket.MSG_DONTWAIT)
+            except OSError:
+                pass
+        if wait.poll(500):
+            served = time.monotonic() - began
+    print(f"{LORIS} loris on as many slots: a new client was greeted after {served:.1f} s")
+    assert s.recv(200).startswith(b"220 ") and served < 20
+    b.wait_log("slots run low")
+    for one in socks:
+        one.close()
+    s.close()
+    b.stop()
