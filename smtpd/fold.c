@@ -131,11 +131,14 @@ static size_t soft_break(const char *text, size_t most)
 	return at;
 }
 
-/* fold_header_line - one line, n bytes without CRLF */
+/* fold_header_line - one line, n bytes without CRLF; never broken behind the dot of stuffing */
 static void fold_header_line(const char *text, size_t n, fold_put *put, void *to)
 {
-	size_t most = DOT_LINE_MAX;
+	size_t most = DOT_LINE_MAX, dot = n > 0 && *text == '.';
 
+	put(to, text, dot);
+	text += dot;
+	n -= dot;
 	while (n > most) {
 		size_t at = soft_break(text, most);
 		bool soft = at > 0;

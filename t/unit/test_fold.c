@@ -145,6 +145,11 @@ static void test_header(void **state)
 	out = header(text);
 	assert_false(fold_needed(out, strlen(out)));
 	assert_int_equal(strlen(out), 3002 + 9);
+	/* What isn't part of the line must not be left alone on one: that would end the message. */
+	line(text, 'x', 3000, "\r\n");
+	memcpy(text, ". ", 2);
+	assert_memory_equal(header(text), ". xxx", 5);
+	assert_false(fold_needed(header(text), strlen(header(text))));
 	/* Mixed: white space only at the front of what is left. */
 	line(text, 'x', 3000, "\r\n");
 	memcpy(text, "X: ", 3);
