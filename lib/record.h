@@ -37,8 +37,11 @@
 #define SEGMENT_SIZE    (64ull << 20) /* where a shared segment ends */
 #define SEGMENT_IDS     (1u << 18)    /* queue IDs that come with a shared segment */
 
-/* shared: many gathered records; single: one large message that streams in */
-enum segment_kind { SEGMENT_SHARED = 0, SEGMENT_SINGLE = 1 };
+/*
+ * shared: many gathered records; single: one large message that streams in; copied: what lived of a
+ * shared one, copied by qmgr, under the IDs of that one. Numbers are on disk: append only.
+ */
+enum segment_kind { SEGMENT_SHARED = 0, SEGMENT_SINGLE = 1, SEGMENT_COPIED = 2 };
 /*
  * Of the spool: none; low: 452 to whom isn't local; full: 452 to all. Paused: 452 by word of the
  * administrator, to all but our own notices.

@@ -84,13 +84,17 @@ static int rcpt(struct msg_bytes key, struct msg_bytes value, struct msg_bytes *
 /* count - one more message of a segment; false when there is no room for another one */
 static bool count(uint64_t segment)
 {
-	if (!au.ncounts || au.counts[au.ncounts - 1].segment != segment) {
-		if (au.ncounts == COUNTS)
-			return false;
-		au.counts[au.ncounts].segment = segment;
-		au.counts[au.ncounts++].n = 0;
+	unsigned i = au.ncounts; /* the last ones: a segment's and those of its copies */
+	while (i && au.counts[i - 1].segment != segment)
+		i--;
+	if (!i && au.ncounts == COUNTS)
+		return false;
+	if (!i) {
+		i = ++au.ncounts;
+		au.counts[i - 1].segment = segment;
+		au.counts[i - 1].n = 0;
 	}
-	au.counts[au.ncounts - 1].n++;
+	au.counts[i - 1].n++;
 	return true;
 }
 
@@ -102,7 +106,10 @@ static int message(struct msg_bytes key, struct msg_bytes value, struct msg_byte
 	(void)seek, (void)arg;
 	if (keys_get_msg(key.data, key.len, &au.id))
 		return wrong("a key of a message");
-	if (keys_get_msg_row(value.data, value.len, &row) || au.id - row.segment >= SEGMENT_IDS)
+	if (keys_get_msg_row(value.data, value.len, &row))
+		return wrong("a row of a message");
+	bool copied = row.segment > au.id; /* of a segment that is older than its copies */
+	if (!copied && au.id - row.segment >= SEGMENT_IDS)
 		return wrong("a row of a message");
 	au.next = au.id;
 	au.more = clock_ms() >= au.until || !count(row.segment);

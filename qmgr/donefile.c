@@ -34,7 +34,7 @@ uint64_t donefile_who(struct msg_bytes address)
 		lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
 	}
 	uint64_t who = XXH3_64bits(lower, n);
-	return who == DONE_ALL ? 1 : who;
+	return who <= DONE_MOVED ? DONE_MOVED + 1 : who;
 }
 
 /* donefile_compare - by offset, then by who */

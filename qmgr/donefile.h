@@ -15,14 +15,15 @@
 
 #include "lib/msg.h"
 
-#define DONE_ALL 0 /* `who` of an entry for the whole record */
+#define DONE_ALL   0 /* `who` of an entry for the whole record: it has ended */
+#define DONE_MOVED 1 /* the same: a copy in another segment stands for it now (qmgr/compact.h) */
 
 struct done {
 	uint64_t offset; /* of the record */
-	uint64_t who;    /* DONE_ALL or donefile_who() */
+	uint64_t who;    /* DONE_ALL, DONE_MOVED or donefile_who() */
 };
 
-/* The hash of a recipient's address; never DONE_ALL. ASCII case doesn't count. */
+/* The hash of a recipient's address; never one of the others. ASCII case doesn't count. */
 uint64_t donefile_who(struct msg_bytes address);
 
 /* Orders by offset, then by who, DONE_ALL first: for bsearch() and qsort(). */

@@ -150,3 +150,9 @@ bool donelist_has_rcpt(const struct segment *seg, uint64_t offset, struct msg_by
 {
 	return seg->ndone && has(seg, offset, donefile_who(address));
 }
+
+/* donelist_moved - a whole record, too */
+bool donelist_moved(const struct segment *seg, uint64_t offset)
+{
+	return has(seg, offset, DONE_MOVED);
+}

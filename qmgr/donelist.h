@@ -31,5 +31,7 @@ void donelist_add_rcpt(struct segment *seg, uint64_t offset, struct msg_bytes ad
 
 /* Whether the list read at start (seg->done) has that record. */
 bool donelist_has(const struct segment *seg, uint64_t offset);
+/* Whether a copy stands for that record now. */
+bool donelist_moved(const struct segment *seg, uint64_t offset);
 /* Whether it has that recipient of it; the whole record is another question. */
 bool donelist_has_rcpt(const struct segment *seg, uint64_t offset, struct msg_bytes address);

@@ -90,6 +90,12 @@ static uint64_t take_name(enum segment_kind kind)
 	return name;
 }
 
+/* grant_name - its range of IDs isn't used */
+uint64_t grant_name(void)
+{
+	return take_name(SEGMENT_SINGLE);
+}
+
 /* serve - spares to whom wants them */
 static void serve(enum segment_kind kind)
 {

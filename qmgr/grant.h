@@ -20,6 +20,9 @@ struct smtpd_link;
 /* `last`: no name up to it may be used; it is the mark of the index or the largest name seen. */
 void grant_init(uint64_t last);
 
+/* A name for a segment of our own; 0: none can be had yet, ask again in a second. */
+uint64_t grant_name(void);
+
 /* WANT: count segments of a kind. */
 void grant_want(struct smtpd_link *link, unsigned kind, unsigned count);
 void grant_link_gone(struct smtpd_link *link);

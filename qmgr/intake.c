@@ -112,7 +112,7 @@ static void route_all(struct message *msg)
 	}
 }
 
-/* skip - a record that was done in an earlier run */
+/* skip - a record that was done in an earlier run, or that a copy stands for */
 static void skip(struct segment *seg, const struct record *rec)
 {
 	claims_ended(seg->name, seg->read);
@@ -166,7 +166,7 @@ static void read_record(struct segment *seg)
 	}
 	const struct record_place place = {
 	    .segment = seg->name, .nonce = seg->nonce, .offset = seg->read};
-	uint64_t ids = seg->kind == SEGMENT_SHARED ? SEGMENT_IDS : SEGMENT_SINGLE_IDS;
+	uint64_t ids = seg->kind == SEGMENT_SINGLE ? SEGMENT_SINGLE_IDS : SEGMENT_IDS;
 	struct record rec;
 	struct envelope env;
 	const unsigned char *p = window(seg, RECORD_HEADER);
@@ -178,7 +178,7 @@ static void read_record(struct segment *seg)
 		stop_reading(seg, "a record longer than what was submitted");
 		return;
 	}
-	if (rec.id <= seg->last_id || rec.id - seg->name >= ids) {
+	if (rec.id <= seg->last_id || rec.id - seg->first_id >= ids) {
 		stop_reading(seg, "a queue ID that isn't the segment's");
 		return;
 	}
@@ -188,7 +188,7 @@ static void read_record(struct segment *seg)
 		stop_reading(seg, "a broken envelope");
 		return;
 	}
-	if (donelist_has(seg, seg->read)) {
+	if (donelist_has(seg, seg->read) || donelist_moved(seg, seg->read)) {
 		skip(seg, &rec);
 		return;
 	}

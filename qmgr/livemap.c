@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * magic u64 | segment u64 | nonce u64 | end u64 | count u64 | places u64 each | sum u64, all
- * big-endian; the sum (XXH3) is over everything before it.
+ * magic u64 | segment u64 | nonce u64 | end u64 | first ID u64 | source u64 | settled u64 |
+ * count u64 | places u64 each | with a source: from u64 each | sum u64, all big-endian; the sum
+ * (XXH3) is over everything before it.
  */
 #include "qmgr/livemap.h"
 
@@ -16,15 +17,15 @@
 #include "lib/wire.h"
 #include "qmgr/spool.h"
 
-#define MAGIC    0x4261746f6e4c3031ull /* "BatonL01" */
-#define HEAD     40
-#define FILE_MAX (HEAD + 8 * (size_t)SEGMENT_IDS + 8)
+#define MAGIC    0x4261746f6e4c3032ull /* "BatonL02" */
+#define HEAD     64
+#define FILE_MAX (HEAD + 16 * (size_t)SEGMENT_IDS + 8)
 
 /* encode - the file's bytes; NULL when out of memory */
 static unsigned char *encode(uint64_t name, const struct livemap *map, size_t *size)
 {
 	struct wire_out w;
-	*size = HEAD + map->n * 8 + 8;
+	*size = HEAD + map->n * (map->source ? 16 : 8) + 8;
 	unsigned char *buf = malloc(*size);
 	if (!buf)
 		return NULL;
@@ -33,9 +34,14 @@ static unsigned char *encode(uint64_t name, const struct livemap *map, size_t *s
 	wire_put_u64(&w, name);
 	wire_put_u64(&w, map->nonce);
 	wire_put_u64(&w, map->end);
+	wire_put_u64(&w, map->first_id);
+	wire_put_u64(&w, map->source);
+	wire_put_u64(&w, map->settled);
 	wire_put_u64(&w, map->n);
 	for (size_t i = 0; i < map->n; i++)
 		wire_put_u64(&w, map->places[i]);
+	for (size_t i = 0; map->source && i < map->n; i++)
+		wire_put_u64(&w, map->from[i]);
 	wire_put_u64(&w, XXH3_64bits(buf, w.len));
 	return buf;
 }
@@ -64,6 +70,23 @@ int livemap_write(uint64_t name, const struct livemap *map)
 	return err;
 }
 
+/* livemap_clear - its memory */
+void livemap_clear(struct livemap *map)
+{
+	free(map->places);
+	free(map->from);
+	map->places = map->from = NULL;
+}
+
+/* get_all - n numbers; NULL when out of memory */
+static uint64_t *get_all(struct wire_in *in, size_t n)
+{
+	uint64_t *v = malloc(n * 8 + 1);
+	for (size_t i = 0; v && i < n; i++)
+		v[i] = wire_get_u64(in);
+	return v;
+}
+
 /* decode - 0 or -EBADMSG */
 static int decode(uint64_t name, const unsigned char *buf, size_t size, struct livemap *map)
 {
@@ -76,15 +99,17 @@ static int decode(uint64_t name, const unsigned char *buf, size_t size, struct l
 		return -EBADMSG;
 	map->nonce = wire_get_u64(&in);
 	map->end = wire_get_u64(&in);
+	map->first_id = wire_get_u64(&in);
+	map->source = wire_get_u64(&in);
+	map->settled = wire_get_u64(&in);
 	map->n = wire_get_u64(&in);
-	if (map->n != wire_left(&in) / 8 || wire_left(&in) % 8)
+	size_t each = map->source ? 16 : 8;
+	if (map->n != wire_left(&in) / each || wire_left(&in) % each)
 		return -EBADMSG;
-	map->places = malloc(map->n * 8 + 1);
-	if (!map->places)
-		return -ENOMEM;
-	for (size_t i = 0; i < map->n; i++)
-		map->places[i] = wire_get_u64(&in);
-	return 0;
+	map->places = get_all(&in, map->n);
+	if (map->source)
+		map->from = get_all(&in, map->n);
+	return map->places && (map->from || !map->source) ? 0 : -ENOMEM;
 }
 
 /* livemap_read - whole, or not at all */
@@ -106,21 +131,37 @@ int livemap_read(uint64_t name, struct livemap *map)
 		err = -EIO;
 	if (!err)
 		err = decode(name, buf, size, map);
+	if (err)
+		livemap_clear(map);
 	close(fd);
 	free(buf);
 	return err;
 }
 
-/* livemap_next - a binary search */
-uint64_t livemap_next(const struct livemap *map, uint64_t at)
+/* not_before - the index of the first that isn't smaller */
+static size_t not_before(const uint64_t *v, size_t n, uint64_t at)
 {
-	size_t lo = 0, hi = map->n;
+	size_t lo = 0, hi = n;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
-		if (map->places[mid] < at)
+		if (v[mid] < at)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < map->n ? map->places[lo] : map->end;
+	return lo;
+}
+
+/* livemap_find - a binary search */
+size_t livemap_find(const uint64_t *v, size_t n, uint64_t at)
+{
+	size_t i = not_before(v, n, at);
+	return i < n && v[i] == at ? i : n;
+}
+
+/* livemap_next - a binary search */
+uint64_t livemap_next(const struct livemap *map, uint64_t at)
+{
+	size_t i = not_before(map->places, map->n, at);
+	return i < map->n ? map->places[i] : map->end;
 }

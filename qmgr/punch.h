@@ -7,6 +7,9 @@
  * The order that makes it safe: the rows of what lives are read, the index is synced (so that
  * everything else is dead for good), the map of what lives is written and synced (qmgr/livemap.h),
  * then the holes are punched. A punched segment is unlinked when it is dead, never written over.
+ *
+ * A hole begins and ends with a block of the disk. Where small records lie far apart, or the file
+ * system has no holes, what lives is copied instead (qmgr/compact.h).
  */
 #pragma once
 
@@ -14,7 +17,9 @@
 #define PUNCH_QUIET_MS 5000  /* a segment is closed for so long: it may just be about to end */
 #define PUNCH_RATIO    2     /* it takes more than so many times what lives in it ... */
 #define PUNCH_MIN      65536 /* ... and so many bytes more than that */
-#define PUNCH_ROWS     1000  /* rows read in one slice */
+#define PUNCH_BLOCK    4096  /* of the disk, as far as the choice goes */
+#define PUNCH_COPY     225   /* holes would leave more than so many per cent of what lives ... */
+#define PUNCH_COPY_MIN 16384 /* ... and so many bytes more than that: it is copied instead */
 #define PUNCH_HOLES    64    /* holes punched in one slice */
 #define PUNCH_PAUSE_MS 100   /* between one segment and the next */
 #define PUNCH_AGAIN_MS 60000 /* after an error */

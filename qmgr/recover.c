@@ -17,6 +17,7 @@
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "qmgr/batch.h"
+#include "qmgr/copies.h"
 #include "qmgr/donefile.h"
 #include "qmgr/index.h"
 #include "qmgr/intake.h"
@@ -55,12 +56,15 @@ static int count_message(
 {
 	struct counting *c = arg;
 	uint64_t id;
-	(void)value, (void)seek;
+	struct row_msg row;
+	(void)seek;
 	if (keys_get_msg(key.data, key.len, &id))
 		return -EBADMSG;
 	if (id - c->name >= SEGMENT_IDS)
 		return 1;
-	c->n++;
+	if (keys_get_msg_row(value.data, value.len, &row))
+		return -EBADMSG;
+	c->n += row.segment == c->name; /* else a copy of it */
 	return 0;
 }
 
@@ -87,8 +91,11 @@ static int found_row(
 	(void)seek, (void)arg;
 	if (keys_get_msg(key.data, key.len, &name) || keys_get_seg_row(value.data, value.len, &row))
 		return -EBADMSG;
-	enum segment_kind kind = row.kind ? SEGMENT_SINGLE : SEGMENT_SHARED;
+	enum segment_kind kind = row.kind;
+	if (kind > SEGMENT_COPIED)
+		return -EBADMSG;
 	struct segment *seg = segment_add(name, kind, SEGMENT_ORPHAN);
+	seg->known = true;
 	seg->nonce = row.nonce;
 	seg->size = row.size;
 	seg->limit = row.limit;
@@ -101,7 +108,9 @@ static int found_row(
 		seg->state = SEGMENT_CLOSED;
 	}
 	seen(name + SEGMENT_IDS);
-	return seg->whole || !row.live ? 0 : count_messages(name, row.live);
+	if (seg->whole || !row.live || kind == SEGMENT_COPIED) /* their IDs are of another range */
+		return 0;
+	return count_messages(name, row.live);
 }
 
 /* found_file - a file of the spool */
@@ -127,7 +136,7 @@ static void found_file(uint64_t name, enum spool_file what, void *arg)
 	seg->found = true;
 }
 
-/* found_map - of a punched segment; where the index knows nothing it stands for the scan */
+/* found_map - of a punched segment or of copies; without an index it stands for the scan */
 static void found_map(struct segment *seg)
 {
 	struct livemap map;
@@ -143,6 +152,10 @@ static void found_map(struct segment *seg)
 	if (!(seg->map = malloc(sizeof(map))))
 		log_fatal("out of memory for a map");
 	*seg->map = map;
+	seg->first_id = map.first_id;
+	seg->last_id = map.first_id - 1;
+	if (map.first_id != seg->name)
+		seg->kind = SEGMENT_COPIED;
 	if (seg->state != SEGMENT_ORPHAN)
 		return;
 	seg->state = SEGMENT_CLOSED;
@@ -157,7 +170,7 @@ static void found_side(uint64_t name, enum spool_file what, void *arg)
 	if (what == SPOOL_SEGMENT || what == SPOOL_FREE)
 		return;
 	struct segment *seg = segment_find(name);
-	if (!seg || !seg->found || what == SPOOL_NEW) {
+	if (!seg || !seg->found || what == SPOOL_NEW || what == SPOOL_COPY) {
 		spool_unlink(name, what);
 		return;
 	}
@@ -234,6 +247,7 @@ int recover_open(const char *spool, uint64_t map_size, uint64_t *last)
 	if (err)
 		return err;
 	drop_missing();
+	copies_sort_out();
 	if (rec.fresh && segment_count())
 		log_warnx("the index is new: %u segments are read again; nothing is held or "
 			  "paused any more",

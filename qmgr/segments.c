@@ -60,6 +60,7 @@ struct segment *segment_add(uint64_t name, enum segment_kind kind, enum segment_
 	seg->state = state;
 	seg->fd = -1;
 	seg->limit = kind == SEGMENT_SHARED ? SEGMENT_SIZE : RECORD_BODY_MAX;
+	seg->first_id = name;
 	seg->last_id = name - 1;
 	HASH_ADD(hh, table, name, sizeof(seg->name), seg);
 	if (!hash_added(seg))
@@ -298,7 +299,7 @@ void segment_remove(struct segment *seg)
 	free(seg->done);
 	free(seg->done_new);
 	if (seg->map)
-		free(seg->map->places);
+		livemap_clear(seg->map);
 	free(seg->map);
 	free(seg);
 }

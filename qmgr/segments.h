@@ -50,6 +50,7 @@ struct segment {
 	uint64_t submitted, read, taken;
 	uint64_t taking; /* `taken` as the next or present transaction has it */
 	uint64_t force;  /* records below it are written to the index at once, whatever their age */
+	uint64_t first_id; /* its name; of copies: that of the segment they came from */
 	uint64_t last_id;
 	uint32_t rows;       /* messages with rows in the index */
 	uint64_t live_bytes; /* of their records */
@@ -62,15 +63,18 @@ struct segment {
 	struct segment *done_next; /* of those with new entries */
 	struct done *done_new;     /* to be appended to it */
 	size_t ndone_new, done_room;
-	struct livemap *map;   /* holes are punched: where its records are, found at start */
+	struct livemap *map;   /* punched or copied: where its records are, found at start */
 	uint64_t closed_ms;    /* when it came into CLOSED; 0: at start */
 	uint64_t held;         /* bytes the file takes when holes are punched; 0: its size */
+	uint64_t copied_ms;    /* when what lived was last copied out of it; 0: it wasn't */
 	uint64_t punched_live; /* live_bytes when this run punched it; 0: it didn't */
-	bool punched;          /* it has a map: not to be written over */
+	bool punched;          /* it has a map: not to be written over; so have copies */
+	bool no_copy;          /* copying out of it failed: holes it is */
 	bool damaged;          /* a record can't be read: the file is kept for a person */
 	bool whole;            /* at start: closed and taken to its end */
 	uint32_t audited;      /* messages that the audit has seen */
 	bool queued;           /* intake has it in its list */
+	bool known;            /* at start: the index has its row */
 	bool found;            /* at start: the file is there */
 	uint8_t write;         /* enum write_state */
 	uint64_t workers[SEGMENT_WORKERS / 64]; /* which have its descriptor */

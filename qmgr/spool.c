@@ -29,6 +29,7 @@ static const char *const suffixes[] = {
     [SPOOL_FREE] = ".free",
     [SPOOL_LIVE] = ".live",
     [SPOOL_NEW] = ".new",
+    [SPOOL_COPY] = ".copy",
 };
 
 /* file_name - of a segment or what belongs to it */
@@ -66,7 +67,7 @@ static int parse_name(const char *text, uint64_t *name)
 	if (digits != 16)
 		return -1;
 	*name = strtoull(text, NULL, 16);
-	for (int i = SPOOL_SEGMENT; i <= SPOOL_NEW; i++) {
+	for (int i = SPOOL_SEGMENT; i <= SPOOL_COPY; i++) {
 		if (!strcmp(text + 16, suffixes[i]))
 			return i;
 	}

@@ -8,7 +8,8 @@
  *   <16 hex digits>.done  what of its records is done (qmgr/donefile.h), unsynced
  *   <16 hex digits>.live  where the records lie that live, if holes are punched (qmgr/livemap.h)
  *   <16 hex digits>.free  a segment of the pool: holds nothing any more, to be written over
- *   <16 hex digits>.new   one of the two before, being written; worth nothing
+ *   <16 hex digits>.new   a done list or map being written; worth nothing
+ *   <16 hex digits>.copy  records being copied; worth nothing
  */
 #pragma once
 
@@ -17,7 +18,7 @@
 
 #include "lib/record.h"
 
-enum spool_file { SPOOL_SEGMENT, SPOOL_DONE, SPOOL_FREE, SPOOL_LIVE, SPOOL_NEW };
+enum spool_file { SPOOL_SEGMENT, SPOOL_DONE, SPOOL_FREE, SPOOL_LIVE, SPOOL_NEW, SPOOL_COPY };
 
 /* Opens (and makes) the folder spool/segments. */
 int spool_open(const char *spool);

@@ -20,6 +20,7 @@
 #include "qmgr/batch.h"
 #include "qmgr/punch.h"
 #include "qmgr/segments.h"
+#include "qmgr/work.h"
 #include "qmgr_world.h"
 
 #define RECORDS 2000
@@ -68,7 +69,8 @@ static bool answer_all(void)
 
 static bool known(void)
 {
-	return world_seg.taken == world_seg.end && segment_find(left->seg.name)->rows == living &&
+	const struct segment *seg = segment_find(left->seg.name);
+	return world_seg.taken == world_seg.end && seg->rows == living && !seg->ndone_new &&
 	       batch_idle();
 }
 
@@ -124,6 +126,7 @@ static struct segment *punch_ready(void)
 	check(world_until(answer_all, 10000));
 	check(world_until(known, 5000));
 	struct segment *seg = segment_find(left->seg.name);
+	work_wait(work_files); /* the done list is appended to there */
 	copy("", ".whole");
 	copy(".done", ".all");
 	world_smtpd_dies();
