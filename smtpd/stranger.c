@@ -264,26 +264,16 @@ void stranger_begin(struct session *s)
 	}
 }
 
-/* forget_asks - no answer is wanted any more */
-static void forget_asks(struct stranger *st, unsigned kinds)
-{
-	struct ask *a, *tmp;
-	DL_FOREACH_SAFE (st->asks, a, tmp) {
-		if (!(kinds & FACT_BIT(a->kind)))
-			continue;
-		lookup_cancel(&a->lookup);
-		st->pending[a->kind]--;
-		DL_DELETE(st->asks, a);
-		free(a);
-	}
-}
-
 /* stranger_end - with its questions */
 void stranger_end(struct session *s)
 {
+	struct ask *a, *tmp;
 	if (!s->stranger)
 		return;
-	forget_asks(s->stranger, ~0u);
+	DL_FOREACH_SAFE (s->stranger->asks, a, tmp) {
+		lookup_cancel(&a->lookup);
+		free(a);
+	}
 	free(s->stranger);
 	s->stranger = NULL;
 }
@@ -339,7 +329,6 @@ struct verdict stranger_mail(struct session *s, struct verdict (*then)(struct se
 		return then(s);
 	if (st) {
 		allow_time(st);
-		forget_asks(st, FACT_BIT(FACT_HELO) | FACT_BIT(FACT_SENDER));
 		if (need & FACT_BIT(FACT_HELO))
 			ask_name(st, FACT_HELO, s->helo);
 		if (need & FACT_BIT(FACT_SENDER))

@@ -74,6 +74,23 @@ def test_per_client_holds_over_all_workers(house):
     b.stop()
 
 
+def test_a_worker_of_the_old_generation_is_killed(house):
+    """Nobody takes its place: master takes away what was counted in its name."""
+    config = {"workers": 2, "relay_from": ONLY_US, "text": "limits { per_client = 4 }"}
+    b = house.baton(**config)
+    old = b.pids("smtpd")
+    fill(b, 4)
+    b.write(**config)
+    b.hup()
+    wait_for(lambda: set(b.pids("smtpd")) > set(old), 10)
+    assert greeted(b, 4)[0] == []
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: len(b.pids("smtpd")) == 2, 10)
+    fill(b, 4)
+    b.stop()
+
+
 def test_clients_hold_over_all_workers(house):
     """The sessions over limits.clients wait; each is served when another one leaves."""
     b = house.baton(workers=2, text="limits { clients = 8 }")
