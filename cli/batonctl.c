@@ -30,6 +30,7 @@ static const struct verb {
     {"resume", "SITE | --domain D | in | out | --all [--json]", "undo a pause", verb_resume},
     {"sites", "[--json]", "state, connections and trouble of each site", verb_sites},
     {"dns", DNS_USAGE, "what dnscache says about a name, its figures, or forget a name", verb_dns},
+    {"user", USER_USAGE, "who may log in; a password comes from the terminal or stdin", verb_user},
     {"reload", "", "take the configuration file anew", verb_reload},
     {"check", "", "check the configuration file, change nothing", verb_check},
 };

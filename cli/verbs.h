@@ -29,6 +29,10 @@ int verb_why(const struct conf *conf, int argc, char **argv);
 #define DNS_USAGE "NAME TYPE [--json] | --stats [--json] | --flush NAME"
 int verb_dns(const struct conf *conf, int argc, char **argv);
 
+/* verb_user.c */
+#define USER_USAGE "add NAME | passwd NAME | remove NAME | list [--json]"
+int verb_user(const struct conf *conf, int argc, char **argv);
+
 /* verb_control.c */
 int verb_status(const struct conf *conf, int argc, char **argv);
 int verb_reload(const struct conf *conf, int argc, char **argv);

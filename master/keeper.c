@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * keeper: what the host knows of its users, for those who must not know it themselves. It answers
- * smtpd (does this recipient exist?) and qmgr (what stands behind it?), each on a channel that
- * master links. directory.c finds the answers.
+ * smtpd (does this recipient exist? is that the user's password? may he send as that?) and qmgr
+ * (what stands behind a recipient?), each on a channel that master links. directory.c, login.c and
+ * submit.c find the answers.
  *
  *   keeper INSTANCE      started by baton only (lib/child.h)
  *
@@ -19,6 +20,8 @@
 #include "lib/loop.h"
 #include "master/accounts.h"
 #include "master/directory.h"
+#include "master/login.h"
+#include "master/submit.h"
 
 /* An asker that goes away leaves its questions behind; who has more open than this isn't ours. */
 #define ASKER_OPEN_MAX 1024
@@ -117,6 +120,7 @@ static void on_expand(struct chan *chan, union msg_any *msg, void *arg)
 static void on_asker_closed(struct chan *chan, void *arg)
 {
 	struct asker *asker = arg;
+	login_forget(chan);
 	chan_free(chan);
 	asker->chan = NULL;
 	if (asker->open == 0)
@@ -124,7 +128,11 @@ static void on_asker_closed(struct chan *chan, void *arg)
 }
 
 static const struct chan_handlers asker_handlers = {
-    .on = {[MSG_keeper_recipient] = on_recipient, [MSG_keeper_expand] = on_expand},
+    .on = {[MSG_keeper_recipient] = on_recipient,
+	[MSG_keeper_expand] = on_expand,
+	[MSG_keeper_login] = login_asked,
+	[MSG_keeper_login_end] = login_ended,
+	[MSG_keeper_submit] = submit_asked},
     .closed = on_asker_closed,
 };
 
@@ -149,14 +157,22 @@ static int prepare(const struct conf *conf)
 {
 	(void)conf;
 	accounts_prepare();
-	return 0;
+	return login_prepare();
+}
+
+/* use - what that configuration names */
+static void use(const struct conf *conf)
+{
+	directory_use(conf);
+	login_use(conf);
+	submit_use(conf);
 }
 
 /* reconfigured - a reload */
 static void reconfigured(const struct conf *conf, const struct conf *old)
 {
 	(void)old;
-	directory_use(conf);
+	use(conf);
 }
 
 static const struct chan_handlers master_handlers = {.on = {[MSG_link] = on_link}};
@@ -172,9 +188,11 @@ static const struct child child = {
 int main(int argc, char **argv)
 {
 	const struct child_self *self = child_start(&child, argc, argv);
-	directory_use(self->conf);
+	use(self->conf);
 	int e = accounts_start();
+	if (!e)
+		e = login_start();
 	if (e)
-		log_fatal("threads for the name service: %s", strerror(-e));
+		log_fatal("threads for the name service and logins: %s", strerror(-e));
 	return loop_run();
 }

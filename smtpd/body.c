@@ -21,7 +21,7 @@
 #include "smtpd/stream.h"
 
 #define ENVELOPE_FLAGS_AT 6    /* the flags are the envelope's first attribute: their value */
-#define ENVELOPE_FIXED    1024 /* at most, of everything but recipients, sender, HELO */
+#define ENVELOPE_FIXED    1280 /* at most, of everything but recipients, sender, HELO */
 #define ENVELOPE_RCPT     25   /* of one recipient beyond its address and ORCPT */
 #define ENVELOPE_NOTED    (HEADERS_NOTED * (HEADERS_NOTED_LEN + 6)) /* of header fields */
 #define LOG_RCPTS         900 /* bytes of recipients in the line of acceptance */
@@ -80,6 +80,8 @@ static void put_envelope(struct envelope_writer *w, const struct session *s, uin
 		envelope_put_bytes(w, ENV_LISTENER, listen->title, strlen(listen->title));
 	if (s->peer.uid != UINT32_MAX)
 		envelope_put_u32(w, ENV_UID, s->peer.uid);
+	if (s->peer.user[0])
+		envelope_put_bytes(w, ENV_USER, s->peer.user, strlen(s->peer.user));
 	if (tx->message_id[0])
 		envelope_put_bytes(w, ENV_MESSAGE_ID, tx->message_id, strlen(tx->message_id));
 	put_noted(w, s);
@@ -247,6 +249,7 @@ static void log_accept(const struct session *s, const struct parcel *p)
 		s->peer.listen, LOG_STR("listener", s->peer.listen ? s->peer.listen->title : "")),
 	    LOG_IF(s->peer.tls, LOG_STR("tls", tls)),
 	    LOG_IF(s->peer.uid != UINT32_MAX, LOG_U64("uid", s->peer.uid)),
+	    LOG_IF(s->peer.user[0], LOG_STR("user", s->peer.user)),
 	    LOG_IF(s->peer.kind == PEER_NOTICE, LOG_U64("notice", 1)), LOG_STR("from", tx->sender),
 	    LOG_BYTES("to", to, n), LOG_U64("rcpts", tx->nrcpts), LOG_U64("size", p->plain_len),
 	    LOG_IF(tx->message_id[0], LOG_STR("message_id", tx->message_id)));

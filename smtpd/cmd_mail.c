@@ -14,6 +14,7 @@
 #include "smtpd/masquerade.h"
 #include "smtpd/segments.h"
 #include "smtpd/stranger.h"
+#include "smtpd/submit.h"
 
 static const struct verdict fine;
 
@@ -62,6 +63,9 @@ static struct verdict take_param(struct session *s, const struct addr_param *p)
 	struct verdict v;
 	if (dsn_mail_param(s, p, &v))
 		return v;
+	/* RFC 4954 §5: who wrote it, as somebody says whom we have no reason to believe. */
+	if (s->esmtp && auth_offered(&s->peer) && str_is_ci(p->key, p->key_len, "AUTH"))
+		return p->value_len ? fine : verdict_reply(501, "5.5.4", "AUTH wants a mailbox");
 	return verdict_reply(555, "5.5.4", "This MAIL parameter is not supported");
 }
 
@@ -114,12 +118,15 @@ static struct verdict begin(struct session *s)
 	return verdict_reply(250, "2.1.0", "Ok");
 }
 
-/* mail_run - policy, for strangers with what the DNS knows of them */
+/* mail_run - policy: for strangers with what the DNS knows of them, for users whose the sender is
+ */
 struct verdict mail_run(struct session *s)
 {
 	uint64_t free_bytes;
 	enum pressure pressure = segments_pressure(&free_bytes);
 	struct verdict v = policy_mail(s->conf, &s->peer, s->cmd.size, pressure, free_bytes);
 
-	return v.code ? v : stranger_mail(s, begin);
+	if (v.code)
+		return v;
+	return s->peer.user[0] ? submit_ask(s, 0, begin) : stranger_mail(s, begin);
 }

@@ -12,6 +12,7 @@
 #include "smtpd/commands.h"
 #include "smtpd/dsn.h"
 #include "smtpd/stranger.h"
+#include "smtpd/submit.h"
 
 #define RCPTS_FIRST 512 /* bytes of the list that most transactions never exceed */
 
@@ -84,8 +85,8 @@ static int add_rcpt(struct tx *tx, const char *address, const char *orcpt, uint8
 	return 0;
 }
 
-/* take - the recipient is good */
-static struct verdict take(struct session *s)
+/* put - the recipient is good */
+static struct verdict put(struct session *s)
 {
 	if (add_rcpt(s->tx, s->cmd.address, s->cmd.dsn.orcpt, s->cmd.dsn.notify) < 0)
 		return verdict_reply(452, "4.3.1", "Out of memory, try again later");
@@ -93,6 +94,12 @@ static struct verdict take(struct session *s)
 	if (s->state == SMTP_MAIL)
 		session_enter(s, SMTP_RCPT);
 	return verdict_reply(250, "2.1.5", "Ok");
+}
+
+/* take - the recipient is good, if the user has any left in this hour */
+static struct verdict take(struct session *s)
+{
+	return submit_ask(s, 1, put);
 }
 
 /* judge - keeper's word on a local recipient */
@@ -114,7 +121,9 @@ static struct verdict judge(struct session *s, int verdict)
 static void on_answer(struct recipient_ask *ask, enum keeper_verdict verdict)
 {
 	struct session *s = (struct session *)((char *)ask - offsetof(struct session, ask));
-	session_resume(s, judge(s, verdict)); /* may free the session */
+	struct verdict v = judge(s, verdict);
+	if (v.act != ACT_WAIT)        /* for keeper's word on the user */
+		session_resume(s, v); /* may free the session */
 }
 
 /* rcpt_check - TO:<path> and parameters */

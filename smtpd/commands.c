@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/str.h"
+#include "smtpd/auth.h"
 #include "smtpd/starttls.h"
 
 #define IN(state) (1u << SMTP_##state)
@@ -46,6 +47,7 @@ static const struct row {
     [CMD_QUIT] = {"QUIT", ANYWHERE, no_args, quit_run},
     [CMD_STARTTLS] = {"STARTTLS", IN(READY), starttls_check, starttls_run},
     [CMD_BDAT] = {"BDAT", IN(RCPT) | IN(CHUNKED), bdat_check, bdat_run},
+    [CMD_AUTH] = {"AUTH", IN(READY), auth_check, auth_run},
 };
 
 static const struct verdict fine;
@@ -78,7 +80,7 @@ static struct verdict out_of_order(const struct session *s, const struct row *ro
 		return verdict_reply(503, "5.5.1", "Send EHLO or HELO first");
 	if (s->state == SMTP_CHUNKED)
 		return verdict_reply(503, "5.5.1", "BDAT is under way");
-	if (row == &table[CMD_STARTTLS])
+	if (row == &table[CMD_STARTTLS] || row == &table[CMD_AUTH])
 		return verdict_reply(503, "5.5.1", "A transaction is under way");
 	if (row == &table[CMD_MAIL])
 		return verdict_reply(503, "5.5.1", "A transaction is under way, nested MAIL");
@@ -165,10 +167,13 @@ static struct verdict ehlo_run(struct session *s)
 		snprintf(limits, sizeof(limits), "250-LIMITS RCPTMAX=%u\r\n",
 		    s->conf->limits.recipients);
 	const char *tls = starttls_offered(&s->peer) ? "250-STARTTLS\r\n" : "";
+	char auth[AUTH_OFFER_SIZE];
+	bool login = auth_offered(&s->peer) && auth_offer(s->conf, auth, sizeof(auth));
 	if (evbuffer_add_printf(s->out,
 		"250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-		"250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
-		s->conf->hostname, (unsigned long long)s->conf->message_size, limits, tls) < 0)
+		"250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n%s%s%s%s%s250 ENHANCEDSTATUSCODES\r\n",
+		s->conf->hostname, (unsigned long long)s->conf->message_size, limits, tls,
+		login ? "250-" : "", login ? auth : "", login ? "\r\n" : "") < 0)
 		return (struct verdict){ACT_CLOSE, 421, "4.3.0", "Out of memory"};
 	return verdict_act(ACT_SAID);
 }

@@ -21,6 +21,7 @@ enum command {
 	CMD_QUIT,
 	CMD_STARTTLS,
 	CMD_BDAT,
+	CMD_AUTH,
 	COMMANDS
 };
 
@@ -41,6 +42,15 @@ bool commands_legal(enum command command, enum smtp_state state);
 /* cmd_mail.c */
 struct verdict mail_check(struct session *s, struct args args);
 struct verdict mail_run(struct session *s);
+
+/* cmd_auth.c */
+struct verdict auth_check(struct session *s, struct args args);
+struct verdict auth_run(struct session *s);
+/* A line in SMTP_AUTH; one that isn't a line, with the verdict on that. */
+struct verdict auth_line(struct session *s, const char *line, size_t len);
+struct verdict auth_bad_line(struct session *s, struct verdict v);
+/* Frees a login that is under way, if there is one. */
+void auth_drop(struct session *s);
 
 /* cmd_rcpt.c */
 struct verdict rcpt_check(struct session *s, struct args args);

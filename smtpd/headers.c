@@ -96,7 +96,11 @@ size_t headers_received(char *out, size_t size, const struct headers_trace *trac
 	puts0(&t, trace->hostname);
 	/* RFC 3848, 6531 §4.3; TLS has no name of its own after HELO. */
 	puts0(&t, !trace->esmtp ? " with SMTP" : trace->utf8 ? " with UTF8SMTP" : " with ESMTP");
-	puts0(&t, trace->esmtp && trace->peer->tls ? "S id " : " id ");
+	if (trace->esmtp && trace->peer->tls)
+		puts0(&t, "S");
+	if (trace->esmtp && trace->peer->kind == PEER_NET && trace->peer->user[0])
+		puts0(&t, "A");
+	puts0(&t, " id ");
 	*id_at = (size_t)(t.at - out);
 	put(&t, "00000000000000", QID_WIDTH);
 	if (trace->rcpt) {

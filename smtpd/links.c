@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "smtpd/accept.h"
 #include "smtpd/lookup.h"
+#include "smtpd/question.h"
 #include "smtpd/recipient.h"
 #include "smtpd/segments.h"
 
@@ -22,6 +23,7 @@ static void keeper_closed(struct chan *chan, void *arg)
 {
 	(void)arg;
 	recipient_unlinked(chan);
+	question_unlinked(chan);
 	chan_free(chan);
 }
 
@@ -40,13 +42,22 @@ static const struct chan_handlers qmgr = {
     .closed = qmgr_closed,
 };
 static const struct chan_handlers keeper = {
-    .on = {[MSG_keeper_recipient_is] = recipient_is},
+    .on = {[MSG_keeper_recipient_is] = recipient_is,
+	[MSG_keeper_login_is] = question_login_is,
+	[MSG_keeper_submit_is] = question_submit_is},
     .closed = keeper_closed,
 };
 static const struct chan_handlers dnscache = {
     .on = {[MSG_dns_lookup_is] = lookup_is},
     .closed = dnscache_closed,
 };
+
+/* keeper_linked - a new one is asked what is open */
+static void keeper_linked(struct chan *chan)
+{
+	recipient_linked(chan);
+	question_linked(chan);
+}
 
 /* links_add - LINK */
 void links_add(struct chan *master, union msg_any *msg, void *arg)
@@ -61,7 +72,7 @@ void links_add(struct chan *master, union msg_any *msg, void *arg)
 		linked = segments_linked;
 	} else if (m->role == ROLE_KEEPER) {
 		handlers = &keeper;
-		linked = recipient_linked;
+		linked = keeper_linked;
 	} else if (m->role == ROLE_DNSCACHE) {
 		handlers = &dnscache;
 		linked = lookup_linked;

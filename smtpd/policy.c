@@ -34,7 +34,7 @@ static void format_address(const struct sockaddr *addr, char *out, size_t size)
 /* peer_is_stranger - by what it showed until now */
 bool peer_is_stranger(const struct peer *peer)
 {
-	return peer->kind == PEER_NET && !peer->relay && !peer->certified;
+	return peer->kind == PEER_NET && !peer->relay && !peer->certified && !peer->user[0];
 }
 
 /* policy_peer_net - on a listener that wants AUTH an address gives no right */
@@ -73,7 +73,8 @@ struct verdict policy_mail(const struct conf *conf, const struct peer *peer, uin
 {
 	if (peer->listen && peer->listen->tls == CONF_LISTEN_TLS_REQUIRED && !peer->tls)
 		return verdict_reply(530, "5.7.0", "Must issue a STARTTLS command first");
-	if (peer->listen && peer->listen->auth == CONF_AUTH_REQUIRED && !peer->certified)
+	if (peer->listen && peer->listen->auth == CONF_AUTH_REQUIRED && !peer->certified &&
+	    !peer->user[0])
 		return verdict_reply(530, "5.7.0", "Authentication required");
 	if (size > conf->message_size && peer->kind != PEER_NOTICE)
 		return verdict_reply(552, "5.3.4", "Message too big for this system");
@@ -95,7 +96,7 @@ enum rcpt_way policy_rcpt(const struct conf *conf, const struct peer *peer, cons
 {
 	if (!domain || conf_is_local_domain(conf, domain))
 		return RCPT_WAY_LOCAL;
-	if (peer->relay || conf_may_relay_to(conf, domain))
+	if (peer->relay || peer->user[0] || conf_may_relay_to(conf, domain))
 		return RCPT_WAY_RELAY;
 	return RCPT_WAY_DENIED;
 }
@@ -103,7 +104,7 @@ enum rcpt_way policy_rcpt(const struct conf *conf, const struct peer *peer, cons
 /* policy_submits - whoever may relay is one of ours */
 bool policy_submits(const struct peer *peer)
 {
-	return peer->relay && peer->kind != PEER_NOTICE;
+	return (peer->relay || peer->user[0]) && peer->kind != PEER_NOTICE;
 }
 
 /* policy_hops - RFC 5321 §6.3 */

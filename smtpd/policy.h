@@ -13,6 +13,8 @@
 #include "lib/record.h"
 #include "smtpd/verdict.h"
 
+#define PEER_USER_MAX 255 /* bytes of a user's name */
+
 enum peer_kind {
 	PEER_NET,   /* over TCP */
 	PEER_LOCAL, /* the Unix socket of sendmail(1); the kernel vouches for uid */
@@ -30,6 +32,7 @@ struct peer {
 	const char *cipher;               /* the suite's IANA name */
 	bool resumed;                     /* an earlier TLS session */
 	bool certified;                   /* it showed one of relay_certificates */
+	char user[PEER_USER_MAX + 1];     /* who has logged in; "": nobody */
 	struct tally_client *tally;       /* a stranger's; NULL: it isn't counted */
 };
 

@@ -20,8 +20,8 @@
 /* where each state may lead */
 static const unsigned allowed[SMTP_STATES] = {
     [SMTP_GREET] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
-    [SMTP_READY] =
-	BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_MAIL) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
+    [SMTP_READY] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_MAIL) | BIT(SMTP_AUTH) |
+		   BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
     [SMTP_MAIL] = BIT(SMTP_READY) | BIT(SMTP_RCPT) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
     [SMTP_RCPT] =
 	BIT(SMTP_READY) | BIT(SMTP_DATA) | BIT(SMTP_BDAT) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
@@ -30,6 +30,7 @@ static const unsigned allowed[SMTP_STATES] = {
     [SMTP_CHUNKED] = BIT(SMTP_READY) | BIT(SMTP_BDAT) | BIT(SMTP_DROP) | BIT(SMTP_CLOSING),
     [SMTP_DROP] = BIT(SMTP_GREET) | BIT(SMTP_READY) | BIT(SMTP_CLOSING),
     [SMTP_CLOSING] = 0,
+    [SMTP_AUTH] = BIT(SMTP_READY) | BIT(SMTP_CLOSING),
 };
 
 static const char *const state_names[SMTP_STATES] = {
@@ -42,6 +43,7 @@ static const char *const state_names[SMTP_STATES] = {
     [SMTP_CHUNKED] = "CHUNKED",
     [SMTP_DROP] = "DROP",
     [SMTP_CLOSING] = "CLOSING",
+    [SMTP_AUTH] = "AUTH",
 };
 
 static unsigned sessions;
@@ -103,6 +105,8 @@ static void session_free(struct session *s)
 	intake_inactive(s->epoch);
 	recipient_cancel(&s->ask);
 	stranger_end(s);
+	question_cancel(&s->question);
+	auth_drop(s);
 	tx_free(s->tx);
 	free(s);
 	sessions--;
@@ -127,7 +131,7 @@ void session_end(struct session *s)
 /* session_idle - between transactions */
 bool session_idle(const struct session *s)
 {
-	return s->state == SMTP_GREET || s->state == SMTP_READY;
+	return s->state == SMTP_GREET || s->state == SMTP_READY || s->state == SMTP_AUTH;
 }
 
 /* session_in_body - bytes of a message */
@@ -167,7 +171,10 @@ static void log_refusal(struct session *s, const struct verdict *v)
 {
 	const struct tx *tx = s->tx;
 	bool rcpt = strcmp(s->verb, "RCPT") == 0, mail = strcmp(s->verb, "MAIL") == 0;
+	if (v->code == 535) /* has a line of its own */
+		return;
 	log_event(LOG_INFO, 0, "refuse", LOG_STR("client", s->peer.address),
+	    LOG_IF(s->peer.user[0], LOG_STR("user", s->peer.user)),
 	    LOG_IF(s->peer.uid != UINT32_MAX, LOG_U64("uid", s->peer.uid)),
 	    LOG_IF(s->helo[0], LOG_STR("helo", s->helo)), LOG_STR("stage", s->verb),
 	    LOG_IF(tx, LOG_STR("from", tx->sender)), LOG_IF(mail, LOG_STR("from", s->cmd.address)),
@@ -268,6 +275,7 @@ void session_secured(struct session *s, const struct peer *peer)
 {
 	s->wait = WAIT_NONE;
 	s->peer = *peer;
+	s->peer.user[0] = '\0'; /* a login in plaintext too */
 	s->helo[0] = '\0';
 	s->esmtp = false;
 	s->verb = "connect";
@@ -316,6 +324,18 @@ static struct verdict bad_line(struct session *s, enum line_verdict verdict)
 	}
 }
 
+/* take_line - a command, or what the client says in a login */
+static struct verdict take_line(
+    struct session *s, enum line_verdict verdict, const char *text, size_t len)
+{
+	bool login = s->state == SMTP_AUTH;
+	if (verdict != LINE_OK) {
+		struct verdict v = bad_line(s, verdict);
+		return login ? auth_bad_line(s, v) : v;
+	}
+	return login ? auth_line(s, text, len) : commands_run(s, text, len);
+}
+
 /* feed_line - one command; false: stop feeding */
 static bool feed_line(struct session *s, struct evbuffer *in, unsigned *budget)
 {
@@ -327,7 +347,7 @@ static bool feed_line(struct session *s, struct evbuffer *in, unsigned *budget)
 		return false;
 	}
 	counter_add(C_smtp_commands, 1);
-	struct verdict v = verdict == LINE_OK ? commands_run(s, text, len) : bad_line(s, verdict);
+	struct verdict v = take_line(s, verdict, text, len);
 	evbuffer_drain(in, used);
 	--*budget;
 	return act(s, &v);

@@ -24,9 +24,11 @@
 #include "lib/envelope.h"
 #include "lib/line.h"
 #include "lib/msg.h"
+#include "smtpd/auth.h"
 #include "smtpd/fold.h"
 #include "smtpd/parcel.h"
 #include "smtpd/policy.h"
+#include "smtpd/question.h"
 #include "smtpd/recipient.h"
 #include "smtpd/verdict.h"
 
@@ -45,6 +47,7 @@ enum smtp_state {
 	SMTP_CHUNKED, /* between chunks: nothing but BDAT gets on with it */
 	SMTP_DROP,    /* a chunk that was refused comes and is thrown away */
 	SMTP_CLOSING, /* the last reply was written */
+	SMTP_AUTH,    /* a login is under way: the client's lines are no commands */
 	SMTP_STATES
 };
 
@@ -56,7 +59,8 @@ enum session_wait {
 	WAIT_SYNC,
 	WAIT_TLS,
 	WAIT_FACTS,
-	WAIT_PAUSE
+	WAIT_PAUSE,
+	WAIT_KEEPER
 };
 
 /* What one transaction has gathered. */
@@ -88,6 +92,8 @@ struct tx {
 struct session;
 /* The session can go on: call session_feed(). Not called from inside session_feed(). */
 typedef void session_ready(struct session *s, void *arg);
+/* What a command does once keeper has agreed to it. */
+typedef struct verdict session_then(struct session *s);
 
 struct session {
 	enum smtp_state state;
@@ -101,9 +107,12 @@ struct session {
 	struct tx *tx;
 	uint32_t epoch; /* intake's: when it was last in a transaction */
 	struct recipient_ask ask;
-	struct stranger *stranger; /* what is known of it; NULL: nothing needs to be */
-	const char *check;         /* the policy that objected, for the log */
-	unsigned pause_ms;         /* WAIT_PAUSE: how long */
+	struct stranger *stranger;  /* what is known of it; NULL: nothing needs to be */
+	const char *check;          /* the policy that objected, for the log */
+	unsigned pause_ms;          /* WAIT_PAUSE: how long */
+	struct question question;   /* to keeper, for AUTH, MAIL or RCPT */
+	session_then *then;         /* after the latter two */
+	struct auth_exchange *auth; /* in SMTP_AUTH only */
 	unsigned errors;
 	uint64_t chunk;      /* bytes of it that are still to come, in SMTP_BDAT and SMTP_DROP */
 	struct verdict drop; /* the reply behind it, in SMTP_DROP */
@@ -118,7 +127,11 @@ struct session {
 		uint32_t flags;
 		bool last;             /* BDAT */
 		bool utf8, utf8_local; /* smtpd/address.h */
-		struct {               /* smtpd/dsn.h */
+		unsigned recipients;   /* that keeper is asked for */
+		enum auth_mechanism mechanism;
+		const char *initial; /* AUTH's, in the line; NULL: none */
+		size_t initial_len;
+		struct { /* smtpd/dsn.h */
 			uint8_t given, ret, notify;
 			char envid[DSN_ENVID_MAX + 1];
 			char orcpt[DSN_ORCPT_MAX + 1];

@@ -49,8 +49,66 @@ static void on_recipient(struct chan *chan, union msg_any *msg, void *arg)
 	    .verdict = (uint8_t)verdict);
 }
 
-static const struct chan_handlers as_keeper = {.on = {[MSG_keeper_recipient] = on_recipient}};
-static const struct chan_handlers as_smtpd = {.on = {[MSG_keeper_recipient_is] = recipient_is}};
+/* is - that text? */
+static bool is(struct msg_bytes bytes, const char *text)
+{
+	return bytes.len == strlen(text) && memcmp(bytes.data, text, bytes.len) == 0;
+}
+
+/* on_login - keeper knows ann and her password; an exchange is "one", "two" and nothing */
+static void on_login(struct chan *chan, union msg_any *msg, void *arg)
+{
+	const struct msg_keeper_login *m = &msg->keeper_login;
+	enum login_verdict verdict = LOGIN_WRONG;
+	(void)arg;
+	if (world.keeper_silent)
+		return;
+	if (is(m->user, "busy"))
+		verdict = LOGIN_TEMPFAIL;
+	if (is(m->user, "slow"))
+		verdict = LOGIN_SLOW;
+	if (m->mechanism == LOGIN_PLAIN && is(m->user, "ann") && is(m->secret, "secret"))
+		verdict = LOGIN_OK;
+	if (m->mechanism == LOGIN_SCRAM_SHA_256 && is(m->secret, m->step ? "two" : "one"))
+		verdict = LOGIN_MORE;
+	if (m->mechanism == LOGIN_SCRAM_SHA_256 && m->step == 2 && !m->secret.len)
+		verdict = LOGIN_OK;
+	CHAN_SEND(chan, keeper_login_is, .request = m->request, .verdict = (uint8_t)verdict,
+	    .user = m->mechanism == LOGIN_PLAIN ? m->user : msg_str("ann"),
+	    .challenge = msg_str(verdict == LOGIN_MORE ? "more" : ""));
+}
+
+/* on_login_end - an exchange was given up */
+static void on_login_end(struct chan *chan, union msg_any *msg, void *arg)
+{
+	(void)chan, (void)msg, (void)arg;
+	world.given_up++;
+}
+
+/* on_submit - ann may not be boss@b.test, and has two recipients an hour */
+static void on_submit(struct chan *chan, union msg_any *msg, void *arg)
+{
+	const struct msg_keeper_submit *m = &msg->keeper_submit;
+	enum submit_verdict verdict = SUBMIT_OK;
+	(void)arg;
+	if (!m->recipients && is(m->sender, "boss@b.test"))
+		verdict = SUBMIT_NOT_OWNER;
+	if (!m->recipients && is(m->sender, "busy@b.test"))
+		verdict = SUBMIT_TEMPFAIL;
+	world.submitted += m->recipients;
+	if (world.submitted > 2)
+		verdict = SUBMIT_OVER;
+	CHAN_SEND(chan, keeper_submit_is, .request = m->request, .verdict = (uint8_t)verdict,
+	    .user = m->user);
+}
+
+static const struct chan_handlers as_keeper = {.on = {[MSG_keeper_recipient] = on_recipient,
+						   [MSG_keeper_login] = on_login,
+						   [MSG_keeper_login_end] = on_login_end,
+						   [MSG_keeper_submit] = on_submit}};
+static const struct chan_handlers as_smtpd = {.on = {[MSG_keeper_recipient_is] = recipient_is,
+						  [MSG_keeper_login_is] = question_login_is,
+						  [MSG_keeper_submit_is] = question_submit_is}};
 
 /* world_grant - a segment in memory, by hand */
 int world_grant(uint64_t name, enum segment_kind kind)
@@ -85,9 +143,10 @@ int world_setup(void **state)
 	world.keeper = chan_new(fds[0], ROLE_KEEPER, ROLE_SMTPD, 1, &as_keeper, NULL);
 	keeper_end = chan_new(fds[1], ROLE_SMTPD, ROLE_KEEPER, 1, &as_smtpd, NULL);
 	recipient_linked(keeper_end);
+	question_linked(keeper_end);
 	intake_start();
 	world.segment = world_grant(FIRST, SEGMENT_SHARED);
-	world.asked = 0;
+	world.asked = world.given_up = world.submitted = 0;
 	segment_end = 0;
 	return 0;
 }
@@ -117,6 +176,7 @@ int world_teardown(void **state)
 	assert_int_equal(session_count(), 0);
 	assert_int_equal(parcel_bytes(), 0);
 	recipient_reset();
+	question_reset();
 	intake_reset();
 	segments_reset();
 	chan_free(world.keeper);
@@ -124,6 +184,8 @@ int world_teardown(void **state)
 	close(world.segment);
 	conf_free(world.conf);
 	world.keeper_silent = false;
+	world.listener.auth = CONF_AUTH_NONE;
+	world.listener.auth_plaintext = false;
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The world of an SMTP session without sockets, for unit tests: keeper is the other end of a
- * channel and knows bob and postmaster (busy: not now), qmgr is one segment in memory, granted by
- * hand. A talk is one client: bytes in, replies out.
+ * channel and knows bob and postmaster (busy: not now), and ann, who may log in; qmgr is one
+ * segment in memory, granted by hand. A talk is one client: bytes in, replies out.
  */
 #pragma once
 
@@ -21,8 +21,10 @@ struct world {
 	struct conf_listen listener;
 	struct chan *keeper;
 	bool keeper_silent;
-	unsigned asked; /* questions keeper got */
-	int segment;    /* descriptor of the shared segment */
+	unsigned asked;     /* questions about recipients that keeper got */
+	unsigned given_up;  /* logins it was told of that were */
+	unsigned submitted; /* recipients of who has logged in */
+	int segment;        /* descriptor of the shared segment */
 };
 extern struct world world;
 

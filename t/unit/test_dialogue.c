@@ -2,10 +2,13 @@
 /*
  * Runs the SMTP dialogues of t/dialogue/, one file one test. A line of a script is
  *
- *   # text            a comment; "# client 192.0.2.1" says where the client is (before the first
- * line) C: text           the client sends text and CRLF; \n \r \t \0 \\ \xNN are bytes c: text the
- * same without CRLF S: text           the server's next line begins so closed            the server
- * has ended the session
+ *   # text            a comment; "# client 192.0.2.1" says where the client is and "# auth offered"
+ *                     what the listener wants (required; tls: offered under TLS only), both before
+ *                     the first line
+ *   C: text           the client sends text and CRLF; \n \r \t \0 \\ \xNN are bytes
+ *   c: text           the same without CRLF
+ *   S: text           the server's next line begins so
+ *   closed            the server has ended the session
  *
  * Whatever the server says must be expected. The world of the dialogue: t/unit/smtpd_world.h.
  */
@@ -84,6 +87,14 @@ static void begin(struct script *s, const char *client)
 static void step(struct script *s, char *line, char *client)
 {
 	line[strcspn(line, "\n")] = '\0';
+	char auth[16];
+	if (sscanf(line, "# auth %15s", auth) == 1) {
+		world.listener.auth =
+		    strcmp(auth, "required") ? CONF_AUTH_OFFERED : CONF_AUTH_REQUIRED;
+		world.listener.auth_plaintext = strcmp(auth, "tls") != 0;
+		world.conf->limits.per_user_hour = 2;
+		world.conf->limits.errors = 100;
+	}
 	if (sscanf(line, "# client %63s", client) == 1 || line[0] == '#' || line[0] == '\0')
 		return;
 	if (!s->talking)

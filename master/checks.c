@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+/* Jobs go from a queue to a thread and come back on one list; an eventfd wakes the loop. */
+#include "master/checks.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/counters.h"
+#include "lib/hash.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/str.h"
+
+struct job {
+	struct job *prev, *next;
+	unsigned queue;
+	struct secret secret;
+	char password[SECRET_PASSWORD_MAX + 1];
+	int right;
+	checks_answer *answer;
+	void *arg;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
+static struct job *queues[CHECKS_QUEUES], *done;
+static unsigned turn;                     /* the queue that was served last */
+static unsigned under_way[CHECKS_QUEUES]; /* the loop's */
+static int done_fd = -1;
+static struct event *done_event;
+
+/* next_job - of the next asker that has one; called with the lock held */
+static struct job *next_job(void)
+{
+	for (;;) {
+		for (unsigned i = 1; i <= CHECKS_QUEUES; i++) {
+			unsigned q = (turn + i) % CHECKS_QUEUES;
+			struct job *job = queues[q];
+			if (!job)
+				continue;
+			DL_DELETE(queues[q], job);
+			turn = q;
+			return job;
+		}
+		pthread_cond_wait(&work, &lock);
+	}
+}
+
+/* thread - check, answer, for ever */
+static void *thread(void *arg)
+{
+	const uint64_t one = 1;
+	pthread_mutex_lock(&lock);
+	for (;;) {
+		struct job *job = next_job();
+		pthread_mutex_unlock(&lock);
+		int64_t start = clock_us();
+		job->right = secret_check(&job->secret, job->password);
+		counter_add(C_keeper_logins, 1);
+		counter_add(C_keeper_login_us, (uint64_t)(clock_us() - start));
+		pthread_mutex_lock(&lock);
+		DL_APPEND(done, job);
+		if (write(done_fd, &one, sizeof(one)) < 0)
+			continue; /* full: the loop was woken long ago */
+	}
+	return arg;
+}
+
+/* job_free - with its secrets */
+static void job_free(struct job *job)
+{
+	explicit_bzero(job, sizeof(*job));
+	free(job);
+}
+
+/* on_done - threads have answers */
+static void on_done(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t n;
+	(void)what, (void)arg;
+	if (read(fd, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&lock);
+	struct job *list = done, *job, *next;
+	done = NULL;
+	pthread_mutex_unlock(&lock);
+	DL_FOREACH_SAFE (list, job, next) {
+		under_way[job->queue]--;
+		job->answer(job->right, job->arg);
+		job_free(job);
+	}
+}
+
+/* checks_ask - into the asker's queue */
+int checks_ask(unsigned asker, const struct secret *secret, const char *password,
+    checks_answer *answer, void *arg)
+{
+	unsigned q = asker % CHECKS_QUEUES;
+	if (under_way[q] >= CHECKS_QUEUE_MAX)
+		return -EAGAIN;
+	struct job *job = calloc(1, sizeof(*job));
+	if (!job)
+		return -ENOMEM;
+	*job = (struct job){.queue = q, .secret = *secret, .answer = answer, .arg = arg};
+	str_copy(job->password, sizeof(job->password), password);
+	under_way[q]++;
+	pthread_mutex_lock(&lock);
+	DL_APPEND(queues[q], job);
+	pthread_cond_signal(&work);
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+/* checks_start - threads with no signal of the loop's (SIGSYS is the sandbox's), and a way back */
+int checks_start(void)
+{
+	sigset_t mask, old;
+	int e = 0;
+	done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (done_fd < 0)
+		return -errno;
+	done_event = event_new(loop_base(), done_fd, EV_READ | EV_PERSIST, on_done, NULL);
+	if (!done_event || event_add(done_event, NULL) != 0)
+		return -ENOMEM;
+	sigfillset(&mask);
+	sigdelset(&mask, SIGSYS);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	for (int i = 0; i < CHECKS_THREADS && !e; i++) {
+		pthread_t t;
+		e = pthread_create(&t, NULL, thread, NULL);
+		if (!e)
+			pthread_detach(t);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -e;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * An hour that slides: this hour's recipients, and of the hour before the part that is not yet an
+ * hour ago, as if they had been spread evenly over it.
+ */
+#include "master/submit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/addr.h"
+#include "lib/clock.h"
+#include "lib/hash.h"
+#include "lib/str.h"
+#include "master/owners.h"
+#include "master/users.h"
+
+struct usage {
+	char user[USERS_NAME_MAX + 1];
+	int64_t hour; /* since when: clock_ms() / SUBMIT_HOUR_MS */
+	uint64_t now, before;
+	UT_hash_handle hh;
+};
+
+static struct usage *usages;
+static uint64_t limit; /* recipients an hour; 0: none */
+
+/* submit_use - from now on */
+void submit_use(const struct conf *conf)
+{
+	limit = conf->limits.per_user_hour;
+	owners_use(conf);
+}
+
+/* of_user - his hour; NULL: out of memory */
+static struct usage *of_user(const char *user)
+{
+	struct usage *u;
+	int64_t hour = clock_ms() / SUBMIT_HOUR_MS;
+	HASH_FIND_STR(usages, user, u);
+	if (!u) {
+		if (HASH_COUNT(usages) >= SUBMIT_USERS) {
+			u = usages;
+			HASH_DEL(usages, u);
+			free(u);
+		}
+		u = calloc(1, sizeof(*u));
+		if (!u)
+			return NULL;
+		str_copy(u->user, sizeof(u->user), user);
+		u->hour = hour;
+		HASH_ADD_STR(usages, user, u);
+		if (!hash_added(u)) {
+			free(u);
+			return NULL;
+		}
+	}
+	if (hour != u->hour) {
+		u->before = hour == u->hour + 1 ? u->now : 0;
+		u->now = 0;
+		u->hour = hour;
+	}
+	return u;
+}
+
+/* spend - recipients of his hour: takes them all or none; 0 asks whether there is any left */
+static enum submit_verdict spend(const char *user, uint32_t recipients)
+{
+	if (!limit)
+		return SUBMIT_OK;
+	struct usage *u = of_user(user);
+	if (!u)
+		return SUBMIT_TEMPFAIL;
+	uint64_t left = (uint64_t)(SUBMIT_HOUR_MS - clock_ms() % SUBMIT_HOUR_MS);
+	uint64_t used = u->now + u->before * left / SUBMIT_HOUR_MS;
+	if (used + (recipients ? recipients : 1) > limit)
+		return SUBMIT_OVER;
+	u->now += recipients;
+	return SUBMIT_OK;
+}
+
+/* judge - owner first, then the hour */
+static enum submit_verdict judge(const char *user, const char *sender, uint32_t recipients)
+{
+	int may = recipients ? 1 : owners_allow(user, sender);
+	if (may < 0)
+		return SUBMIT_TEMPFAIL;
+	return may ? spend(user, recipients) : SUBMIT_NOT_OWNER;
+}
+
+/* submit_asked - of a user who has logged in */
+void submit_asked(struct chan *chan, union msg_any *msg, void *arg)
+{
+	const struct msg_keeper_submit *m = &msg->keeper_submit;
+	char user[USERS_NAME_MAX + 1], sender[ADDR_SIZE];
+	enum submit_verdict verdict = SUBMIT_NOT_OWNER;
+	(void)arg;
+	if (str_copy_n(user, sizeof(user), m->user.data, m->user.len) == 0 && *user &&
+	    str_copy_n(sender, sizeof(sender), m->sender.data, m->sender.len) == 0)
+		verdict = judge(user, sender, m->recipients);
+	CHAN_SEND(chan, keeper_submit_is, .request = m->request, .verdict = (uint8_t)verdict,
+	    .user = m->user);
+}
