@@ -84,6 +84,7 @@ static void test_origin(void **state)
 		"To: bob (never closed\r\nCc: x@o.test\r\n\r\n"},
 	    {"To: bob, <alice\r\n\r\n", SAME},
 	    {"To: bob, \"x\r\n\r\n", SAME},
+	    {"To: bob, <alice\r\nCc: x\r\n\r\n", "To: bob, <alice\r\nCc: x@o.test\r\n\r\n"},
 	    {"To: a;b@c\r\nSubject: bob\r\nX-To: bob\r\n\r\n",
 		"To: a@o.test;b@c\r\nSubject: bob\r\nX-To: bob\r\n\r\n"},
 	    {"To: a@[IPv6:::1], m\xc3\xbcller\r\n\r\n",
