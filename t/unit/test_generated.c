@@ -31,7 +31,7 @@ struct model {
 	enum hello hello;
 	enum place place;
 	bool offers_tls, wants_tls, tls; /* the listener; the connection */
-	bool wants_auth, trusted;
+	bool takes_auth, wants_auth, trusted, logged_in;
 	bool secures, closed; /* what the last command leads to */
 };
 
@@ -48,6 +48,7 @@ enum kind {
 	K_RSET,
 	K_QUIT,
 	K_STARTTLS,
+	K_AUTH,
 	K_ALWAYS /* the same answer anywhere */
 };
 
@@ -87,6 +88,8 @@ static const struct item {
     {K_QUIT, 221, SAID("QUIT\r\n")},
     {K_LOST, 500, SAID("NOOP\nQUIT\r\n")},
     {K_STARTTLS, 220, SAID("STARTTLS\r\n")},
+    {K_AUTH, 334, SAID("AUTH LOGIN\r\n*\r\n")},
+    {K_AUTH, 504, SAID("auth NOSUCH\r\n")},
 };
 
 /* expect - one more reply */
@@ -109,6 +112,24 @@ static int starttls_code(const struct model *m)
 	if (m->hello == NOBODY || m->place != IDLE || m->tls)
 		return 503;
 	return m->offers_tls ? 220 : 502;
+}
+
+/* step_auth - RFC 4954: only where it is safe, once, after EHLO, outside of a transaction */
+static void step_auth(const struct model *m, const struct item *i, char *want)
+{
+	int code = i->code;
+
+	if (m->hello == NOBODY || m->place != IDLE)
+		code = 503;
+	else if (!m->takes_auth)
+		code = 502;
+	else if (!m->tls)
+		code = 538;
+	else if (m->hello != EHLO || m->logged_in)
+		code = 503;
+	expect(want, code);
+	if (i->code == 334) /* then "*", which is no command */
+		expect(want, code == 334 ? 501 : 500);
 }
 
 /* step_body - DATA and BDAT; codes are appended to want */
@@ -157,6 +178,9 @@ static void step(struct model *m, const struct item *i, char *want)
 	case K_BAD_CHUNK:
 		step_body(m, i, want);
 		return;
+	case K_AUTH:
+		step_auth(m, i, want);
+		return;
 	case K_RSET:
 		m->place = IDLE;
 		break;
@@ -190,7 +214,7 @@ static const struct listener {
 	enum conf_listen_tls tls;
 	bool in_tls;
 	enum conf_auth auth;
-	bool certified;
+	bool certified, logged_in;
 } listeners[] = {
     {"plain", CONF_LISTEN_TLS_NONE, false, CONF_AUTH_NONE, false},
     {"tls offered", CONF_LISTEN_TLS_OFFERED, false, CONF_AUTH_NONE, false},
@@ -198,6 +222,9 @@ static const struct listener {
     {"tls required", CONF_LISTEN_TLS_REQUIRED, false, CONF_AUTH_NONE, false},
     {"tls required and on", CONF_LISTEN_TLS_REQUIRED, true, CONF_AUTH_NONE, false},
     {"auth required", CONF_LISTEN_TLS_NONE, false, CONF_AUTH_REQUIRED, false},
+    {"auth offered, no tls", CONF_LISTEN_TLS_OFFERED, false, CONF_AUTH_OFFERED, false},
+    {"auth offered, tls", CONF_LISTEN_TLS_OFFERED, true, CONF_AUTH_OFFERED, false},
+    {"logged in", CONF_LISTEN_TLS_REQUIRED, true, CONF_AUTH_REQUIRED, false, true},
     {"auth required, trusted", CONF_LISTEN_TLS_REQUIRED, true, CONF_AUTH_REQUIRED, true},
 };
 
@@ -248,12 +275,15 @@ static void meet(struct talk *t, const struct listener *l, struct model *m)
 	peer.tls = l->in_tls ? "TLSv1.3" : NULL;
 	peer.cipher = "TLS_AES_256_GCM_SHA384";
 	peer.certified = l->certified;
+	snprintf(peer.user, sizeof(peer.user), "%s", l->logged_in ? "bob" : "");
 	talk_begin(t, &peer);
 	*m = (struct model){.tls = l->in_tls,
 	    .offers_tls = l->tls != CONF_LISTEN_TLS_NONE,
 	    .wants_tls = l->tls == CONF_LISTEN_TLS_REQUIRED,
+	    .takes_auth = l->auth != CONF_AUTH_NONE,
 	    .wants_auth = l->auth == CONF_AUTH_REQUIRED,
-	    .trusted = l->certified};
+	    .logged_in = l->logged_in,
+	    .trusted = l->certified || l->logged_in};
 }
 
 /* feed - bytes in; where the handshake would begin what came with STARTTLS is gone (client.c) */
@@ -279,8 +309,8 @@ static void feed(struct talk *t, const char *bytes, size_t n)
 /* check_status - RFC 2034: each final line has a code of its class but greeting, EHLO, HELO, 354 */
 static void check_status(const char *line)
 {
-	bool bare = strncmp(line, "354", 3) == 0 || strncmp(line, "250 mx.test", 11) == 0 ||
-		    strncmp(line, "250 ENHANCED", 12) == 0;
+	bool bare = strncmp(line, "354", 3) == 0 || strncmp(line, "334", 3) == 0 ||
+		    strncmp(line, "250 mx.test", 11) == 0 || strncmp(line, "250 ENHANCED", 12) == 0;
 	int class = 0, subject = 0, detail = 0;
 	if (bare)
 		return;
@@ -410,7 +440,7 @@ static void cut(const struct listener *l, const char *way, const struct item *i,
 static bool reaches(const struct listener *l, const char *way)
 {
 	bool refuses = (l->tls == CONF_LISTEN_TLS_REQUIRED && !l->in_tls) ||
-		       (l->auth == CONF_AUTH_REQUIRED && !l->certified);
+		       (l->auth == CONF_AUTH_REQUIRED && !l->certified && !l->logged_in);
 	return !refuses || !strstr(way, "MAIL");
 }
 
