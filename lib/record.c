@@ -134,8 +134,14 @@ struct record_sum *record_sum_new(uint64_t nonce)
 	/* XXH3 wants its state aligned to 64 bytes. */
 	struct record_sum *sum = aligned_alloc(64, (sizeof(*sum) + 63) / 64 * 64);
 
-	if (sum)
-		record_sum_reset(sum, nonce);
+	if (!sum)
+		return NULL;
+	/*
+	 * A reset with the seed that it finds in the state keeps the secret that it finds there: in
+	 * memory that held another sum once, and something else since, that is a wrong one.
+	 */
+	XXH3_INITSTATE(&sum->state);
+	record_sum_reset(sum, nonce);
 	return sum;
 }
 

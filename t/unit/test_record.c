@@ -159,6 +159,42 @@ static void test_lengths_out_of_range(void **state)
 	free(env);
 }
 
+/* sum_of - the trailer of one body under one nonce */
+static void sum_of(unsigned char trailer[RECORD_TRAILER])
+{
+	const struct record rec = {.body_len = sizeof(body) - 1};
+	const unsigned char header[RECORD_HEADER] = {0};
+	struct record_sum *sum = record_sum_new(0x1234567);
+	assert_non_null(sum);
+	for (int i = 0; i < 100; i++)
+		record_sum_add(sum, body, sizeof(body) - 1);
+	record_put_trailer(&rec, header, sum, trailer);
+	record_sum_free(sum);
+}
+
+/* What other users of the memory left there has no part in a sum. */
+static void test_a_sum_in_used_memory(void **state)
+{
+	unsigned char first[RECORD_TRAILER], again[RECORD_TRAILER];
+	void *held[64] = {NULL};
+	unsigned random = 1;
+	(void)state;
+	sum_of(first);
+	for (int i = 0; i < 20000; i++) {
+		random = random * 1103515245 + 12345;
+		void **place = &held[random >> 8 & 63];
+		size_t size = 32 + (random >> 16) % 1500;
+		free(*place);
+		*place = malloc(size);
+		assert_non_null(*place);
+		memset(*place, 0xaa, size / 2);
+		sum_of(again);
+		assert_memory_equal(first, again, sizeof(first));
+	}
+	for (int i = 0; i < 64; i++)
+		free(held[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +203,7 @@ int main(void)
 	    cmocka_unit_test(test_every_flipped_byte_is_found),
 	    cmocka_unit_test(test_every_cut_is_found),
 	    cmocka_unit_test(test_lengths_out_of_range),
+	    cmocka_unit_test(test_a_sum_in_used_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
