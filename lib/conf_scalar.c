@@ -214,12 +214,11 @@ int conf_parse_path(const struct conf_opt *o, const char *text, void *to, char *
 	return conf_keep(text, to);
 }
 
-/* conf_parse_users - a file, or Dovecot's socket */
+/* conf_parse_users - a file; nobody asks Dovecot's socket in this version */
 int conf_parse_users(const struct conf_opt *o, const char *text, void *to, char *why)
 {
-	(void)o, (void)why;
-	const char *path = text;
+	(void)o;
 	if (strncmp(text, CONF_DOVECOT, strlen(CONF_DOVECOT)) == 0)
-		path += strlen(CONF_DOVECOT);
-	return *path == '/' ? conf_keep(text, to) : -EINVAL;
+		return conf_why(why, "must be a file: Dovecot is not asked by this version");
+	return *text == '/' ? conf_keep(text, to) : -EINVAL;
 }
