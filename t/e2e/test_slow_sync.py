@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import SANITIZED, SOAK, wait_for
+from harness import SANITIZED, wait_for
 from load import account
 
 STRACE = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_exit=20000"]
@@ -16,14 +16,12 @@ def test_a_hundred_sessions_share_slow_syncs(house):
     count = 1500 if SANITIZED else 4000
     load = house.load(b.port, sessions=100, ok=count)
     c = b.smtp()
-    took = []
+    slowest = 0
     while load.running():
         start = time.monotonic()
         c.cmd("NOOP", 250)
-        took.append(time.monotonic() - start)
+        slowest = max(slowest, time.monotonic() - start)
         time.sleep(0.005)
-    # the other build's tests run beside this one: of a hundred answers one may be theirs
-    slowest = max(took) if SOAK else sorted(took)[len(took) * 99 // 100]
     sums = load.wait()
     c.quit()
     print(f"every sync 20 ms longer, 100 sessions: {sums['rate']:.0f} accepted a second, slowest NOOP {slowest * 1000:.1f} ms")
