@@ -12,40 +12,6 @@
 #include "deliver/secure.h"
 #include "deliver/verdict.h"
 #include "lib/counters.h"
-#include "lib/str.h"
-
-/* note_extension - a line of the answer to EHLO (RFC 5321 §4.1.1.1) */
-static void note_extension(struct client *c, const char *text, size_t len)
-{
-	struct pipeline_peer *peer = &c->pipeline.peer;
-	const char *space = memchr(text, ' ', len);
-	size_t n = space ? (size_t)(space - text) : len;
-	unsigned long long max;
-	if (str_is_ci(text, n, "PIPELINING")) {
-		peer->pipelining = true;
-	} else if (str_is_ci(text, n, "8BITMIME")) {
-		peer->eightbit = true;
-	} else if (str_is_ci(text, n, "DSN")) {
-		peer->dsn = true;
-	} else if (str_is_ci(text, n, "SMTPUTF8")) {
-		peer->smtputf8 = true;
-	} else if (str_is_ci(text, n, "STARTTLS")) {
-		c->starttls = true;
-	} else if (str_is_ci(text, n, "SIZE")) {
-		peer->size = true;
-		if (space && !str_to_u64(space + 1, len - n - 1, UINT64_MAX, &max))
-			peer->size_max = max;
-	}
-}
-
-/* note_extensions - all lines of it; the first one is the peer's name */
-static void note_extensions(struct client *c)
-{
-	const char *pos = NULL, *line;
-	size_t len;
-	while (reply_next_line(&c->reply, &pos, &line, &len))
-		note_extension(c, line, len);
-}
 
 /* ready - EHLO or HELO went well */
 static void ready(struct client *c)
@@ -89,7 +55,7 @@ static void greeted(struct client *c)
 	struct words words;
 	if (c->secured || c->setup.tls == CONF_TLS_NONE || c->setup.tls == CONF_TLS_UNSET) {
 		ready(c);
-	} else if (!c->starttls) {
+	} else if (!c->pipeline.peer.starttls) {
 		words_set(&words, 0, "4.7.4", "TLS is required, and the host doesn't offer it");
 		passed_over(c, &words);
 	} else if (conn_write(c->conn, line, sizeof(line) - 1) < 0) {
@@ -136,7 +102,7 @@ void client_secured(struct client *c)
 	counter_add(C_deliver_tls_sessions, 1);
 	counter_add(C_deliver_tls_resumed, tls_resumed(conn_tls(c->conn)));
 	c->secured = true;
-	c->pipeline.peer = (struct pipeline_peer){0};
+	c->pipeline.peer = (struct ehlo){0};
 	if (c->setup.implicit_tls)
 		client_enter(c, CLIENT_GREETING);
 	else
@@ -147,7 +113,7 @@ void client_secured(struct client *c)
 static void on_ehlo(struct client *c, const struct words *words)
 {
 	if (c->state == CLIENT_EHLO && verdict_class(words) == 2)
-		note_extensions(c);
+		ehlo_read(&c->pipeline.peer, &c->reply);
 	if (verdict_class(words) == 2)
 		greeted(c);
 	else if (c->state == CLIENT_EHLO && words->code >= 500 && words->code <= 504)

@@ -25,9 +25,8 @@ enum client_state {
 
 struct client {
 	enum client_state state;
-	bool closing;  /* QUIT as soon as nothing is on the wire */
-	bool secured;  /* TLS stands */
-	bool starttls; /* the peer offers it */
+	bool closing; /* QUIT as soon as nothing is on the wire */
+	bool secured; /* TLS stands */
 	struct client_setup setup;
 	const struct client_ops *ops;
 	void *arg;

@@ -229,7 +229,8 @@ void hop_done(struct hop *hop, struct job *job)
 	struct results_via via = {.host = hop->host,
 	    .address = hop->address,
 	    .tls = hop->tls,
-	    .connect_ms = hop->connect_ms};
+	    .connect_ms = hop->connect_ms,
+	    .window = hop->window};
 	hop->connect_ms = 0;
 	hop->out--;
 	results_report(job, &via);
@@ -241,7 +242,7 @@ void hop_closed(struct hop *hop, enum open_verdict verdict, const struct words *
 	if (hop->conn)
 		CHAN_SEND(link_to_qmgr, deliver_closed, .conn = hop->conn, .verdict = verdict,
 		    .code = words->code, .status = msg_str(words->status),
-		    .text = msg_bytes(words->text, words->len));
+		    .text = msg_bytes(words->text, words->len), .ahead = hop->ahead);
 	free_hop(hop);
 }
 

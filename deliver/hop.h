@@ -43,6 +43,8 @@ struct hop {
 	unsigned queued, out;    /* in the queue; taken and not given back */
 	int64_t asked;           /* clock_ms() of OPEN */
 	uint32_t connect_ms;     /* for the first job's result, then 0 */
+	uint8_t window;          /* jobs it has use for at a time; 0: as many as qmgr thinks */
+	uint8_t ahead;           /* enum ahead_verdict, for CLOSED */
 	char tls[TLS_TEXT_SIZE]; /* "": none */
 	char host[DNS_NAME_SIZE], address[DNS_LITERAL_SIZE + 10];
 	UT_hash_handle hh;

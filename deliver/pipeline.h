@@ -22,17 +22,12 @@
 #include <stdbool.h>
 
 #include "deliver/body.h"
+#include "deliver/ehlo.h"
 #include "deliver/jobs.h"
 
 #define PIPELINE_WINDOW 2 /* transactions begun at once: one on its way, one ahead */
 
 enum pipeline_mode { PIPELINE_STEP, PIPELINE_ENVELOPE, PIPELINE_FULL };
-
-/* What the peer's EHLO said that matters to a transaction. */
-struct pipeline_peer {
-	bool pipelining, size, eightbit, smtputf8, dsn;
-	uint64_t size_max; /* bytes, 0: none said */
-};
 
 struct pipeline_ops {
 	/* The next job, owned by the pipeline from now on; NULL when there is none. */
@@ -57,7 +52,7 @@ struct pipeline {
 	const struct pipeline_ops *ops;
 	void *arg;
 	enum pipeline_mode mode;
-	struct pipeline_peer peer;
+	struct ehlo peer;
 	uint32_t max;      /* transactions this connection may carry */
 	uint32_t begun;    /* transactions begun */
 	uint32_t answered; /* of them, ended by the peer's replies */

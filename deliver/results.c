@@ -55,6 +55,7 @@ static void keep(
 	kept->msg = *msg;
 	kept->msg.seq = ++last_seq;
 	kept->msg.connect_ms = via->connect_ms;
+	kept->msg.window = via->window;
 	kept->msg.host = copy(&text, via->host, host);
 	kept->msg.address = copy(&text, via->address, address);
 	kept->msg.tls = copy(&text, via->tls, tls);

@@ -13,6 +13,7 @@
 struct results_via {
 	const char *host, *address, *tls;
 	uint32_t connect_ms;
+	uint8_t window; /* as in RESULT */
 };
 
 /* Reports every recipient of the job, undecided ones as not tried, and frees it. */

@@ -61,6 +61,14 @@ enum open_verdict {
 	OPEN_LOCAL_LIMIT = 10 /* our own limit (descriptors, memory): not the site's fault */
 };
 
+/* how a peer took what was written ahead of its replies (RFC 2920), as its connection ends */
+enum ahead_verdict {
+	AHEAD_UNKNOWN = 0, /* no transaction was sent ahead, or its end says nothing of that */
+	AHEAD_FINE = 1,    /* one that was sent ahead was answered in order */
+	AHEAD_LOST = 2,    /* the connection was lost with the first ones outstanding */
+	AHEAD_CONFUSED = 3 /* replies out of step, or none until the timeout */
+};
+
 struct job_rcpt {
 	uint32_t number; /* in the message's envelope, or given by an expansion */
 	struct msg_bytes address;
@@ -70,7 +78,7 @@ struct job_rcpt {
 	uint8_t action; /* enum job_action */
 	uint16_t code;
 	uint64_t tried_ms, until_ms; /* wall clock of its last attempt, and how long it is tried;
-	                                0: not known, or doesn't matter */
+					0: not known, or doesn't matter */
 	struct msg_bytes status, text, host;
 };
 
