@@ -358,6 +358,7 @@ static struct client *make(
 	c->task.run = run;
 	reply_init(&c->reply);
 	pipeline_init(&c->pipeline, &pipeline_ops, c);
+	c->pipeline.lmtp = setup->lmtp;
 	if (setup->max_messages)
 		c->pipeline.max = setup->max_messages;
 	return c;

@@ -38,6 +38,7 @@ struct client_setup {
 	uint32_t idle_ms;      /* without a job, then QUIT; 0: forever */
 	uint32_t max_messages; /* 0: no limit */
 	enum conf_pipelining pipelining;
+	bool lmtp; /* LHLO, and the end of data answered by recipient (RFC 2033) */
 	/*
 	 * CONF_TLS_NONE (or UNSET): plaintext. OPPORTUNISTIC: STARTTLS where it is offered; a
 	 * refusal of it is passed over, a handshake that fails ends the client with OPEN_TLS.

@@ -39,6 +39,12 @@ static void hello(struct client *c, enum client_state state, const char *verb)
 	client_enter(c, state);
 }
 
+/* first_hello - what begins a session (RFC 2033 §4.1: LMTP knows no HELO and no EHLO) */
+static const char *first_hello(const struct client *c)
+{
+	return c->setup.lmtp ? "LHLO" : "EHLO";
+}
+
 /* passed_over - no TLS: the session goes on without, unless that isn't wanted */
 static void passed_over(struct client *c, const struct words *words)
 {
@@ -106,7 +112,7 @@ void client_secured(struct client *c)
 	if (c->setup.implicit_tls)
 		client_enter(c, CLIENT_GREETING);
 	else
-		hello(c, CLIENT_EHLO, "EHLO");
+		hello(c, CLIENT_EHLO, first_hello(c));
 }
 
 /* on_ehlo - 5xx other than a goodbye: an old server, try HELO */
@@ -116,7 +122,8 @@ static void on_ehlo(struct client *c, const struct words *words)
 		ehlo_read(&c->pipeline.peer, &c->reply);
 	if (verdict_class(words) == 2)
 		greeted(c);
-	else if (c->state == CLIENT_EHLO && words->code >= 500 && words->code <= 504)
+	else if (c->state == CLIENT_EHLO && !c->setup.lmtp && words->code >= 500 &&
+		 words->code <= 504)
 		hello(c, CLIENT_HELO, "HELO");
 	else
 		client_end(c, verdict_open(words), words);
@@ -128,7 +135,7 @@ void client_opening(struct client *c, const struct words *words)
 	switch (c->state) {
 	case CLIENT_GREETING:
 		if (verdict_class(words) == 2)
-			hello(c, CLIENT_EHLO, "EHLO");
+			hello(c, CLIENT_EHLO, first_hello(c));
 		else
 			client_end(c, verdict_open(words), words);
 		break;

@@ -14,6 +14,7 @@
 #include "deliver/hosts.h"
 #include "deliver/resolve.h"
 #include "deliver/secure.h"
+#include "deliver/unix_ask.h"
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/str.h"
@@ -21,6 +22,7 @@
 struct dial {
 	struct hop *hop;
 	struct resolve *question;
+	struct unix_ask *ask;
 	struct client *client;
 	bool by_mx, ready, bind;
 	uint16_t port;
@@ -58,6 +60,7 @@ int dial_weight(enum open_verdict verdict)
 static void free_dial(struct dial *d)
 {
 	resolve_cancel(d->question);
+	unix_ask_cancel(d->ask);
 	client_free(d->client);
 	free(d);
 }
@@ -245,6 +248,20 @@ static void on_resolved(
 		try_next(d);
 }
 
+/* on_socket - master's answer: a Unix socket that stands, or why not */
+static void on_socket(void *arg, int fd)
+{
+	struct dial *d = arg;
+	d->ask = NULL;
+	if (fd < 0) {
+		give_up_ours(d, OPEN_UNREACHABLE, "4.4.1", strerror(-fd));
+		return;
+	}
+	d->client = client_adopt(&d->setup, fd, &ops, d);
+	if (!d->client)
+		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.0", strerror(errno));
+}
+
 /* take_source - the addresses and the name we go out with */
 static int take_source(struct dial *d, struct msg_bytes title)
 {
@@ -272,8 +289,6 @@ static int take_source(struct dial *d, struct msg_bytes title)
 /* unsupported - what this OPEN asks for and nobody here can do yet; NULL: nothing */
 static const char *unsupported(const struct msg_deliver_open *msg)
 {
-	if (msg->transport == TRANSPORT_LMTP)
-		return "LMTP is not supported";
 	if (msg->credential.len)
 		return "AUTH is configured and not supported";
 	return NULL;
@@ -301,6 +316,7 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 	    .idle_ms = msg->idle_ms,
 	    .max_messages = msg->max_messages,
 	    .pipelining = (enum conf_pipelining)msg->pipelining,
+	    .lmtp = msg->transport == TRANSPORT_LMTP,
 	    .implicit_tls = msg->implicit_tls,
 	    .secure = {.port = msg->port,
 		.verify = msg->tls == CONF_TLS_VERIFY,
@@ -312,6 +328,11 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 		give_up_ours(d, OPEN_TLS, "4.7.0", missing);
 	} else if (take_source(d, msg->source) < 0) {
 		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.5", "the configured source is unknown");
+	} else if (msg->host.len && msg->host.data[0] == '/') {
+		d->tls = d->setup.tls = CONF_TLS_NONE; /* the path is on this host */
+		d->ask = unix_ask(hops_qmgr(), msg->host, on_socket, d);
+		if (!d->ask)
+			give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.0", strerror(errno));
 	} else if (hosts_literal(msg->host, &d->hosts) == 0) {
 		try_next(d);
 	} else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dial_transport (hop.h): a hop to an SMTP server. OPEN's host is resolved, by MX or as a host, or
+ * dial_transport (hop.h): a hop to an SMTP or LMTP server. A host that begins with '/' is a Unix
+ * socket, which master connects (deliver/unix_ask.h). Any other is resolved, by MX or as a host, or
  * taken as the address it is; its addresses are tried in order until one lets us in, each with
  * OPEN's connect_ms. An address with which a TLS handshake fails is tried once more without where
  * TLS is only an opportunity. What the most telling of them said is the verdict when none does.

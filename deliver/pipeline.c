@@ -95,7 +95,7 @@ static struct tx *begin(struct pipeline *p)
 	tx->job = job;
 	tx->first = tx->sent = tx->heard = reset ? 0 : 1;
 	tx->accepted = 0;
-	tx->mail_ok = tx->data_ok = tx->body_begun = false;
+	tx->mail_ok = tx->data_ok = tx->body_begun = tx->taken = false;
 	p->begun++;
 	p->reset = false;
 	/* What is sent ahead begins to take time when the one before it is over: pop(). */
@@ -347,6 +347,9 @@ static enum pipeline_verdict on_rcpt(
 static enum pipeline_verdict on_data(struct pipeline *p, struct tx *tx, const struct words *words)
 {
 	if (words->code == 354) {
+		/* RFC 2033 §4.2: without a recipient it is 503; else no reply would follow */
+		if (p->lmtp && !tx->accepted)
+			return PIPELINE_CONFUSED;
 		tx->data_ok = true;
 		return PIPELINE_GOES_ON;
 	}
@@ -357,6 +360,29 @@ static enum pipeline_verdict on_data(struct pipeline *p, struct tx *tx, const st
 	return PIPELINE_GOES_ON;
 }
 
+/* undecided - the first recipient that is still to be answered for, NULL: none */
+static struct job_end *undecided(const struct job *job)
+{
+	for (uint32_t i = 0; i < job->nends; i++)
+		if (!job->ends[i].decided)
+			return &job->ends[i];
+	return NULL;
+}
+
+/* decide_final - what the end of data brought; false: more replies to it are to come (LMTP) */
+static bool decide_final(struct pipeline *p, struct tx *tx, const struct words *words)
+{
+	struct job *job = tx->job;
+	if (!p->lmtp) {
+		job_decide_rest(job, verdict_message(words), words);
+		return true;
+	}
+	struct job_end *end = undecided(job);
+	if (end)
+		job_decide(end, verdict_message(words), job_keep(job, words));
+	return !undecided(job);
+}
+
 /* on_final - the end of data, or a peer that gives up in the middle of it */
 static enum pipeline_verdict on_final(struct pipeline *p, struct tx *tx, const struct words *words)
 {
@@ -364,11 +390,16 @@ static enum pipeline_verdict on_final(struct pipeline *p, struct tx *tx, const s
 	unsigned class = verdict_class(words);
 	if (class == 3 || (early && class == 2))
 		return PIPELINE_CONFUSED;
-	job_decide_rest(tx->job, verdict_message(words), words);
-	if (early)
+	if (early) {
+		job_decide_rest(tx->job, verdict_message(words), words);
 		return PIPELINE_ENDS;
-	if (class == 2 && tx->accepted)
-		p->carried++;
+	}
+	tx->taken |= class == 2 && tx->accepted;
+	if (!decide_final(p, tx, words)) {
+		tx->heard--;
+		return PIPELINE_GOES_ON;
+	}
+	p->carried += tx->taken;
 	answered(p);
 	return PIPELINE_GOES_ON;
 }

@@ -11,6 +11,9 @@
  *   FULL      and right behind the final dot RSET, MAIL, RCPT and DATA of the next job, once the
  *             connection has carried one message well: one round trip a message
  *
+ * Over LMTP the end of data is answered once for each recipient that was accepted, in their order
+ * (RFC 2033 §4.2): each of these replies decides one recipient, the last one ends the transaction.
+ *
  * Replies are matched strictly in order. A recipient counts as sent only if the RSET (where there
  * is one), MAIL, this recipient's RCPT, DATA (354) and the end of its data were answered so. A job
  * of which the peer has answered nothing, on a connection that has ended others before, is given
@@ -45,6 +48,7 @@ struct tx {
 	uint32_t accepted;
 	bool mail_ok, data_ok;
 	bool body_begun;
+	bool taken; /* the end of data was answered with 2xx, over LMTP for some recipient */
 	struct body body;
 };
 
@@ -57,6 +61,7 @@ struct pipeline {
 	uint32_t begun;    /* transactions begun */
 	uint32_t answered; /* of them, ended by the peer's replies */
 	uint32_t carried;  /* of them, ended by a final 2xx */
+	bool lmtp;         /* the end of data has a reply for each accepted recipient */
 	bool closing;      /* begins none any more */
 	bool reset;        /* the peer may still hold a transaction: RSET comes first */
 	unsigned count, head;

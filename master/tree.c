@@ -17,6 +17,7 @@
 #include "master/links.h"
 #include "master/listen.h"
 #include "master/mailbox.h"
+#include "master/reach.h"
 #include "master/reap.h"
 
 static enum { TREE_IDLE, TREE_STARTING, TREE_RUNNING, TREE_STOPPING } state;
@@ -44,7 +45,8 @@ static void on_child_closed(struct chan *chan, void *arg)
 }
 
 const struct chan_handlers tree_handlers = {
-    .on = {[MSG_ready] = on_child_ready, [MSG_qmgr_local] = mailbox_order},
+    .on = {[MSG_ready] = on_child_ready, [MSG_qmgr_local] = mailbox_order,
+	[MSG_qmgr_connect] = reach_order},
     .closed = on_child_closed,
 };
 

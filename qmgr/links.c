@@ -247,6 +247,17 @@ static void on_local(struct chan *chan, union msg_any *m, void *arg)
 		log_warnc(err, "a local delivery for %.*s", (int)in->user.len, in->user.data);
 }
 
+/* on_connect - the socket of a next hop without an address: master connects it */
+static void on_connect(struct chan *chan, union msg_any *m, void *arg)
+{
+	const struct msg_deliver_connect *in = &m->deliver_connect;
+	(void)chan, (void)arg;
+	int err = CHAN_SEND(
+	    child_self()->master, qmgr_connect, .path = in->path, .answer = in->answer);
+	if (err) /* the descriptor closes: deliver sees the end without an answer */
+		log_warnc(err, "a connection to %.*s", (int)in->path.len, in->path.data);
+}
+
 /* on_worker_closed - it is gone; all its results were heard */
 static void on_worker_closed(struct chan *chan, void *arg)
 {
@@ -272,6 +283,7 @@ static const struct chan_handlers worker_handlers = {
 	    [MSG_deliver_closed] = on_closed,
 	    [MSG_deliver_inflight] = on_inflight,
 	    [MSG_deliver_local] = on_local,
+	    [MSG_deliver_connect] = on_connect,
 	},
     .closed = on_worker_closed,
 };

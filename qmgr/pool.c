@@ -170,18 +170,20 @@ static void add_target(struct pool *pool, const char *host, uint16_t port, bool 
 	t->implicit_tls = implicit_tls;
 }
 
+/* target_host - the host of a fixed hop, or the path of its socket */
+static const char *target_host(const struct conf_target *target)
+{
+	return target->kind == CONF_TARGET_LMTP_UNIX ? target->path : target->host;
+}
+
 /* local_lmtp - mailboxes that are reached by LMTP */
 static void local_lmtp(struct dest *dest, const struct conf_target *target)
 {
-	if (target->kind != CONF_TARGET_LMTP) {
-		site_bind_trouble(dest, "LMTP over a Unix socket is not part of this version");
-		return;
-	}
-	const char *mx = target->host;
+	const char *mx = target_host(target);
 	struct site *site = site_get(SITE_LOCAL, &mx, 1, "");
 	struct pool *pool = pool_get(site, TRANSPORT_LMTP, false, NULL);
 	if (!pool->ntargets)
-		add_target(pool, target->host, target->port, false);
+		add_target(pool, mx, target->port, false);
 	site->fixed = true;
 	dest->bound_until = DEST_NEVER;
 	dest_join(dest, pool);
@@ -217,33 +219,32 @@ static void bind_literal(struct dest *dest)
 }
 
 /* bind_route - the hosts that the route names */
-static int bind_route(struct dest *dest)
+static void bind_route(struct dest *dest)
 {
 	const struct conf_route *route = dest->route;
 	const struct conf_target *first = &route->to.v[0];
 	const char *mx[POOL_TARGETS_MAX];
 	char name[KEYS_DEST_MAX + 1];
 	size_t nmx = 0, len = strcspn(dest->name, " ");
-	if (first->kind != CONF_TARGET_RELAY && first->kind != CONF_TARGET_LMTP) {
-		site_bind_trouble(dest, "LMTP over a Unix socket is not part of this version");
-		return -ENOTSUP;
+	if (!target_host(first)) { /* such mail waits for no connection */
+		site_bind_trouble(dest, "the route names no host");
+		return;
 	}
 	for (size_t i = 0; i < route->to.n && nmx < POOL_TARGETS_MAX; i++)
-		mx[nmx++] = route->to.v[i].host;
+		mx[nmx++] = target_host(&route->to.v[i]);
 	snprintf(name, sizeof(name), "%.*s", (int)len, dest->name);
 	struct site *site = site_get(name, mx, nmx, "");
-	struct pool *pool = pool_get(
-	    site, first->kind == CONF_TARGET_LMTP ? TRANSPORT_LMTP : TRANSPORT_SMTP, false, route);
+	struct pool *pool = pool_get(site,
+	    first->kind == CONF_TARGET_RELAY ? TRANSPORT_SMTP : TRANSPORT_LMTP, false, route);
 	for (size_t i = 0; !pool->nconns && pool->ntargets < nmx && i < nmx; i++)
 		add_target(pool, mx[i], route->to.v[i].port, route->to.v[i].implicit_tls);
 	site->fixed = true;
 	dest->bound_until = DEST_NEVER;
 	dest_join(dest, pool);
-	return 0;
 }
 
 /* site_bind_fixed - whatever needs no DNS */
-int site_bind_fixed(struct dest *dest)
+void site_bind_fixed(struct dest *dest)
 {
 	const struct conf *conf = child_self()->conf;
 	if (!strcmp(dest->name, DEST_LOCAL) && conf->mailbox_kind == CONF_MAILBOX_LMTP)
@@ -253,12 +254,11 @@ int site_bind_fixed(struct dest *dest)
 	else if (!strcmp(dest->name, DEST_NOTICE))
 		own_site(dest, SITE_NOTICE, TRANSPORT_NOTICE);
 	else if (!dest->route)
-		return 0; /* its first recipient brings one */
+		return; /* its first recipient brings one */
 	else if (dest->route->to.v[0].kind == CONF_TARGET_MX)
 		bind_literal(dest);
 	else
-		return bind_route(dest);
-	return 0;
+		bind_route(dest);
 }
 
 /* site_left - remember its name if there is something to take along */

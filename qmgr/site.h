@@ -118,8 +118,8 @@ struct pool {
 
 /* -- making */
 
-/* Binds a destination whose route isn't mx (fixed hop, local, notice). 0, or -ENOTSUP. */
-int site_bind_fixed(struct dest *dest);
+/* Binds a destination whose route isn't mx (fixed hop, local, notice). */
+void site_bind_fixed(struct dest *dest);
 /*
  * Binds a destination to the site that dnscache has named. A site that is new here takes over the
  * state of the one that the destination left, or of one called by another of its hosts, if the two

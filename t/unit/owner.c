@@ -137,19 +137,30 @@ void turn(void)
 }
 
 /* begin - a client on one end of a pair; returns the other */
-int begin_with(enum conf_pipelining pipelining, uint32_t max_messages)
+static int begin(enum conf_pipelining pipelining, uint32_t max_messages, bool lmtp)
 {
 	int pair[2];
 	struct client_setup setup = {.hello = "me.example",
 	    .reply_ms = 5000,
 	    .idle_ms = 5000,
 	    .max_messages = max_messages,
+	    .lmtp = lmtp,
 	    .pipelining = pipelining};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	owner_reset();
 	client = client_adopt(&setup, pair[0], &owner_ops, NULL);
 	assert_non_null(client);
 	return pair[1];
+}
+
+int begin_with(enum conf_pipelining pipelining, uint32_t max_messages)
+{
+	return begin(pipelining, max_messages, false);
+}
+
+int begin_lmtp(void)
+{
+	return begin(CONF_PIPELINING_FULL, 0, true);
 }
 
 /* over - the client is gone and nothing of it is left */

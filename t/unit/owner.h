@@ -33,6 +33,8 @@ void turn(void);
 
 /* A client on one end of a pair; returns the other. */
 int begin_with(enum conf_pipelining pipelining, uint32_t max_messages);
+/* The same that speaks LMTP. */
+int begin_lmtp(void);
 
 /* Ends the test: the client is gone and nothing of it is left. fd may be -1. */
 void over(int fd);
