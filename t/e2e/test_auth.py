@@ -1,4 +1,4 @@
-"""Logins: every mechanism on every kind of port, by clients of others; who may send as whom; slowing down."""
+"""Logins: SCRAM, order and form, users, who may send as whom, slowing down. test_clients.py has the rest."""
 import base64
 import os
 import re
@@ -11,6 +11,7 @@ import pytest
 
 from harness import HOST, SANITIZED, SOAK, free_port, wait_for
 from pki import Authority
+from scram import Scram, b64
 from smtp import Smtp
 
 LOCAL = "127.0.0.1"
@@ -79,119 +80,11 @@ def server(house):
     return Server(house)
 
 
-def b64(text):
-    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
-
-
 def plain(user=USER, password=PASSWORD, other=""):
     return b64(f"{other}\0{user}\0{password}")
 
 
-def swaks(port, mechanism, password, tls):
-    done = subprocess.run(
-        ["swaks", "--server", LOCAL, "--port", str(port), "--from", "a@b.test", "--to", "c@d.test", "--auth", mechanism,
-         "--auth-user", USER, "--auth-password", password, "--helo", "client.test", *tls],
-        capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout
-
-
-TLS = {"25": ["--tls"], "587": ["--tls"], "465": ["--tls-on-connect"]}
-
-
-@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-def test_swaks(server, mechanism):
-    for name, port in server.ports.items():
-        code, said = swaks(port, mechanism, PASSWORD, TLS[name])
-        assert code == 0 and "235 2.7.0" in said, said
-        assert " 250 2.0.0 queued" in said
-    code, said = swaks(server.submission, mechanism, "wrong", TLS["587"])
-    assert code == 28 and "535 5.7.8" in said, said
-
-
-@pytest.mark.parametrize("mechanism", ["plain", "login"])
-def test_smtplib(server, mechanism):
-    for name, port in server.ports.items():
-        c = server.client(port)
-        c.user, c.password = USER, PASSWORD
-        code, _ = c.auth(mechanism.upper(), getattr(c, f"auth_{mechanism}"))
-        assert code == 235
-        c.sendmail("a@b.test", ["c@d.test"], MESSAGE)
-        c.quit()
-        c = server.client(port)
-        with pytest.raises(smtplib.SMTPAuthenticationError) as e:
-            c.login(USER, "wrong")
-        assert e.value.smtp_code == 535
-        c.close()
-    server.b.wait_empty()
-    assert len(server.sink.messages) == 3
-
-
-def openssl(server, port, lines, starttls):
-    """`openssl s_client` with these lines, each after the reply to the one before; what the server said."""
-    p = subprocess.Popen(
-        ["openssl", "s_client", "-quiet", "-connect", f"{LOCAL}:{port}", "-CAfile", server.authority.ca,
-         *(["-starttls", "smtp"] if starttls else [])],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    said = b""
-
-    def read():
-        nonlocal said
-        while True:
-            line = p.stdout.readline()
-            said += line
-            if not line or re.match(rb"\d\d\d ", line):
-                return line
-    if not starttls:  # else s_client keeps what came before to itself
-        read()
-    for line in lines:
-        p.stdin.write(line.encode() + b"\r\n")
-        p.stdin.flush()
-        read()
-    p.stdin.close()
-    p.wait(20)
-    p.stdout.close()
-    return said.decode()
-
-
-@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-def test_openssl(server, mechanism):
-    for name, port in server.ports.items():
-        for password, code in ((PASSWORD, "235 2.7.0"), ("wrong", "535 5.7.8")):
-            login = {"PLAIN": ["AUTH PLAIN", plain(password=password)], "LOGIN": ["AUTH LOGIN", b64(USER), b64(password)]}
-            said = openssl(server, port, ["EHLO me.test", *login[mechanism], "MAIL FROM:<a@b.test>",
-                                          "RCPT TO:<c@d.test>", "DATA", "Subject: x\r\n\r\nx\r\n.", "QUIT"], name != "465")
-            assert code in said, said
-            assert ("queued as" in said) == (code[0] == "2"), said
-
-
-# -- SCRAM by hand: RFC 5802 with another hash ---------------------------------------------------------------
-
-def hmac(key, text):
-    import hmac as h
-    return h.digest(key, text, "sha256")
-
-
-class Scram:
-    def __init__(self, user=USER, password=PASSWORD, nonce="rOprNGfwEbeRWgbNEkqO"):
-        import hashlib
-        self.hash = lambda t: hashlib.sha256(t).digest()
-        self.pbkdf2 = lambda p, s, i: hashlib.pbkdf2_hmac("sha256", p, s, i)
-        self.user, self.password, self.nonce = user, password, nonce
-        self.bare = f"n={user},r={nonce}"
-        self.first = "n,," + self.bare
-
-    def final(self, first):
-        """The client's final message for the server's first; .expect is what the server has to prove."""
-        parts = dict(p.split("=", 1) for p in first.split(","))
-        assert parts["r"].startswith(self.nonce) and len(parts["r"]) > len(self.nonce)
-        salted = self.pbkdf2(self.password.encode(), base64.b64decode(parts["s"]), int(parts["i"]))
-        key = hmac(salted, b"Client Key")
-        without = f"c=biws,r={parts['r']}"
-        text = f"{self.bare},{first},{without}".encode()
-        proof = bytes(a ^ b for a, b in zip(key, hmac(self.hash(key), text)))
-        self.expect = "v=" + b64(hmac(hmac(salted, b"Server Key"), text))
-        return f"{without},p={b64(proof)}"
-
+# -- SCRAM step by step (test_clients.py has the other mechanisms) ----------------------------------------------
 
 def scram(server, s, port=None, initial=True):
     """(code, text) of a whole exchange."""
@@ -212,22 +105,22 @@ def scram(server, s, port=None, initial=True):
 
 def test_scram(server):
     for name, port in server.ports.items():
-        code, text, c = scram(server, Scram(), port, initial=name != "25")
+        code, text, c = scram(server, Scram(USER, PASSWORD), port, initial=name != "25")
         assert code == 235, text
         c.sendmail("a@b.test", ["c@d.test"], MESSAGE)
         c.quit()
-    assert scram(server, Scram(password="wrong"))[0] == 535
-    assert scram(server, Scram(user="nobody"))[0] == 535
+    assert scram(server, Scram(USER, "wrong"))[0] == 535
+    assert scram(server, Scram("nobody", PASSWORD))[0] == 535
     c = server.client()
     assert c.docmd("AUTH", "SCRAM-SHA-256 " + b64("nonsense"))[0] == 535
-    assert c.docmd("AUTH", "SCRAM-SHA-256 " + b64(Scram().first))[0] == 334
+    assert c.docmd("AUTH", "SCRAM-SHA-256 " + b64(Scram(USER, PASSWORD).first))[0] == 334
     assert c.docmd("*")[0] == 501
     assert c.docmd("AUTH", "PLAIN " + plain())[0] == 235
 
 
 def test_scram_survives_no_keeper(server):
     """An exchange that a dead keeper began is answered 454; the next one works."""
-    c, s = server.client(), Scram()
+    c, s = server.client(), Scram(USER, PASSWORD)
     code, text = c.docmd("AUTH", "SCRAM-SHA-256 " + b64(s.first))
     assert code == 334
     pid = server.b.kill("keeper")
