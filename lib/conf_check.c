@@ -228,6 +228,9 @@ static int check_routes(struct conf *c, struct conf_raw *raw)
 			complain(raw, CONF_KIND_ROUTE, s, "to", "needs an entry");
 		if (!r)
 			r = check_targets(c, t, raw);
+		if (t->balance && t->to.n < 2)
+			complain(raw, CONF_KIND_ROUTE, s, "balance",
+			    "needs a list of hosts in to");
 		if (t->source[0] && !conf_source(c, t->source))
 			complain(raw, CONF_KIND_ROUTE, s, "source", "there is no source \"%s\"",
 			    t->source);

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,6 +15,7 @@
 
 #include "lib/clock.h"
 #include "lib/conf_raw.h"
+#include "lib/credentials.h"
 #include "lib/tls_check.h"
 
 #define FILE_BYTES_MAX (8 << 20) /* bytes of one file */
@@ -137,6 +139,74 @@ static int read_ca(struct conf *c, struct conf_raw *raw)
 	return r;
 }
 
+/* logs_in - does any route want a login */
+static bool logs_in(const struct conf *c)
+{
+	for (size_t i = 0; i < c->nroute; i++)
+		if (c->route[i].auth[0])
+			return true;
+	return false;
+}
+
+/* open_to_others - whoever else may read it has the passwords; said in words */
+static bool open_to_others(const struct stat *st, const char *path, char *why, size_t size)
+{
+	why[0] = '\0';
+	if (st->st_mode & 077)
+		snprintf(why, size, "%s is open to others (mode %04o): chmod 600 %s", path,
+		    (unsigned)st->st_mode & 07777, path);
+	else if (st->st_uid != 0 && st->st_uid != geteuid())
+		snprintf(why, size, "%s belongs to user %u: it has to be root's", path,
+		    (unsigned)st->st_uid);
+	return why[0];
+}
+
+/* judge_credentials - lines that make no sense, and logins that routes name and nobody wrote down */
+static void judge_credentials(const struct conf *c, struct conf_raw *raw)
+{
+	const struct conf_file *f = conf_file(c, c->credentials);
+	const char *text = f && f->data ? (const char *)f->data : "";
+	size_t len = f && f->data ? f->len : 0;
+	struct credential login;
+	unsigned line = 0;
+	int r;
+	while ((r = credentials_next(&text, &len, &line, &login)))
+		if (r < 0)
+			conf_error(raw->msgs, c->credentials, line,
+			    "not \"name user secret\", %d bytes each at most", CREDENTIAL_MAX);
+	for (size_t i = 0; i < c->nroute; i++) {
+		const struct conf_route *t = &c->route[i];
+		if (t->auth[0] &&
+		    credentials_find(f && f->data ? (const char *)f->data : "",
+			f && f->data ? f->len : 0, t->auth, &login) != 0)
+			conf_complain(raw, true, CONF_KIND_ROUTE, (const struct conf_section *)t,
+			    "auth", 0, "there is no login \"%s\" in %s: its mail waits", t->auth,
+			    c->credentials);
+	}
+}
+
+/* read_credentials - only where a route logs in; one that isn't there only keeps its mail waiting */
+static int read_credentials(struct conf *c, struct conf_raw *raw)
+{
+	const struct conf_section *s = (const struct conf_section *)c;
+	struct stat st;
+	char why[512];
+	int r = 0;
+	if (!logs_in(c))
+		return 0;
+	if (stat(c->credentials, &st) == 0) {
+		if (open_to_others(&st, c->credentials, why, sizeof(why)))
+			conf_complain(raw, false, CONF_KIND_ROOT, s, "credentials", 0, "%s", why);
+		r = add(c, raw, CONF_KIND_ROOT, s, "credentials", 0, c->credentials);
+	} else if (errno != ENOENT) {
+		conf_complain(raw, false, CONF_KIND_ROOT, s, "credentials", 0, "can't read %s: %s",
+		    c->credentials, strerror(errno));
+	}
+	if (!r)
+		judge_credentials(c, raw);
+	return r;
+}
+
 /* read_files - all of them */
 static int read_files(struct conf *c, struct conf_raw *raw)
 {
@@ -150,6 +220,8 @@ static int read_files(struct conf *c, struct conf_raw *raw)
 	if (!r && c->deliver.certificate[0] && c->deliver.key[0])
 		r = read_pair(c, raw, CONF_KIND_DELIVER, (const struct conf_section *)&c->deliver,
 		    0, c->deliver.certificate, c->deliver.key);
+	if (!r)
+		r = read_credentials(c, raw);
 	return r ? r : read_ca(c, raw);
 }
 

@@ -28,6 +28,9 @@ enum conf_listen_tls {
 	CONF_LISTEN_TLS_IMPLICIT  /* the TLS handshake comes first (RFC 8314) */
 };
 
+/* Which of several hosts of a route comes first: the first one, or each domain's own. */
+enum conf_balance { CONF_BALANCE_NONE, CONF_BALANCE_DOMAIN };
+
 enum conf_auth { CONF_AUTH_NONE, CONF_AUTH_OFFERED, CONF_AUTH_REQUIRED };
 enum conf_line_endings { CONF_LINES_REFUSE, CONF_LINES_NORMALISE };
 /* full: also the next transaction behind the final dot (RFC 2920 3.1); envelope: MAIL/RCPT/DATA */
@@ -192,6 +195,7 @@ struct conf_route {
 	char *auth;        /* name in the credentials file, or "" */
 	enum conf_tls tls; /* UNSET: the site's */
 	char *source;      /* title of a source, or "" */
+	enum conf_balance balance;
 };
 
 struct conf_site {

@@ -15,7 +15,7 @@
 #include "lib/conf_raw.h"
 #include "lib/wire.h"
 
-#define CONF_WIRE_VERSION  0x42430002u
+#define CONF_WIRE_VERSION  0x42430003u
 #define CONF_WIRE_MAX      (64u << 20)
 #define CONF_WIRE_SECTIONS 100000u
 #define CONF_WIRE_FILES    1000u

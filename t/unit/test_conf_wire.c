@@ -41,7 +41,7 @@ static const char full[] =
     "route \"r\" { domain = { \"a.b\", \".c.d\", \"x@e.f\", \"*\" } sender = { \"<>\", \"*@g.h\" "
     "}\n"
     " to = { \"[s.t]:2525\", \"tls://[2001:db8::1]:2465\", \"[u.v]:465\" } auth = \"au\"\n"
-    " tls = verify source = \"src\" }\n"
+    " tls = verify source = \"src\" balance = domain }\n"
     "route \"l.m\" { to = { \"lmtp:[a.b]:24\", \"lmtp:unix:/x y\" } }\n"
     "route \"e.m\" { to = \"error:5.1.1 \\\"no\\\" \\\\ such\" }\n"
     "site \"st\" { domain = { \"a.b\", \"[h]:25\" } connections = 1 messages_per_connection = 2\n"
