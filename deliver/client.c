@@ -26,8 +26,8 @@
 /* client_enter - the one place where the state changes */
 void client_enter(struct client *c, enum client_state next)
 {
-	static const char *const names[] = {
-	    "connecting", "greeting", "ehlo", "helo", "starttls", "securing", "ready", "ended"};
+	static const char *const names[] = {"connecting", "greeting", "ehlo", "helo", "starttls",
+	    "securing", "auth", "ready", "ended"};
 	log_debug("connection %llu: %s", (unsigned long long)c->setup.tag, names[next]);
 	c->state = next;
 	switch (next) {
@@ -38,6 +38,7 @@ void client_enter(struct client *c, enum client_state next)
 	case CLIENT_EHLO:
 	case CLIENT_HELO:
 	case CLIENT_STARTTLS:
+	case CLIENT_AUTH:
 		conn_deadline(c->conn, c->setup.reply_ms);
 		break;
 	case CLIENT_SECURING:
@@ -60,6 +61,7 @@ void client_end(struct client *c, enum open_verdict why, const struct words *wor
 	client_enter(c, CLIENT_ENDED);
 	c->why = why;
 	c->words = *words;
+	client_auth_forget(c);
 	pipeline_lost(&c->pipeline, words);
 	conn_free(c->conn);
 	c->conn = NULL;
@@ -185,14 +187,19 @@ static void on_transaction(struct client *c, const struct words *words)
 /* on_reply - one whole reply, whatever it belongs to */
 static void on_reply(struct client *c, const struct words *words)
 {
+	/* A host may repeat what was said to it, in AUTH too. */
 	log_debug("connection %llu: %s: %u %.*s", (unsigned long long)c->setup.tag,
-	    pipeline_action(&c->pipeline), words->code, (int)words->len, words->text);
+	    pipeline_action(&c->pipeline), words->code,
+	    c->state == CLIENT_AUTH ? 0 : (int)words->len, words->text);
 	switch (c->state) {
 	case CLIENT_GREETING:
 	case CLIENT_EHLO:
 	case CLIENT_HELO:
 	case CLIENT_STARTTLS:
 		client_opening(c, words);
+		break;
+	case CLIENT_AUTH:
+		client_auth_reply(c, words);
 		break;
 	case CLIENT_READY:
 		on_transaction(c, words);
@@ -256,6 +263,7 @@ static void lost(struct client *c, const char *how)
 	case CLIENT_GREETING:
 	case CLIENT_EHLO:
 	case CLIENT_HELO:
+	case CLIENT_AUTH:
 		words_set(&words, 0, "4.4.2", "%s before the session began", how);
 		client_end(c, OPEN_UNREACHABLE, &words);
 		break;

@@ -47,7 +47,14 @@ struct client_setup {
 	enum conf_tls tls;
 	bool implicit_tls;         /* the handshake comes first */
 	struct tls_connect secure; /* its name must outlive the client */
-	uint64_t tag;              /* for debug lines: the connection's number */
+	/*
+	 * The name of a login in `credentials`, NULL or "": none. With one there is no session
+	 * before AUTH went well, and what stands in its way ends the client with OPEN_REFUSED
+	 * or OPEN_TLS. It must outlive the client. Whether the connection is fit for a secret is
+	 * the business of who sets `tls`.
+	 */
+	const char *credential;
+	uint64_t tag; /* for debug lines: the connection's number */
 };
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Greeting, EHLO (or HELO), STARTTLS and EHLO again, ready. Where TLS is only an opportunity its
- * refusal changes nothing, but it is remembered (deliver/secure.h); a failed handshake takes the
- * connection with it, and dial.c tries the address once more without.
+ * Greeting, EHLO (or HELO), STARTTLS and EHLO again, AUTH (client_auth.c), ready. Where TLS is only
+ * an opportunity its refusal changes nothing, but it is remembered (deliver/secure.h); a failed
+ * handshake takes the connection with it, and dial.c tries the address once more without.
  */
 #include "deliver/client_state.h"
 
@@ -13,8 +13,8 @@
 #include "deliver/verdict.h"
 #include "lib/counters.h"
 
-/* ready - EHLO or HELO went well */
-static void ready(struct client *c)
+/* client_ready - whatever had to come before went well */
+void client_ready(struct client *c)
 {
 	struct pipeline *p = &c->pipeline;
 	if (!p->peer.pipelining || c->setup.pipelining == CONF_PIPELINING_OFF)
@@ -25,6 +25,21 @@ static void ready(struct client *c)
 		p->mode = PIPELINE_FULL;
 	client_enter(c, CLIENT_READY);
 	c->ops->ready(c->arg);
+}
+
+/* logs_in - whether AUTH comes before the session */
+static bool logs_in(const struct client *c)
+{
+	return c->setup.credential && c->setup.credential[0];
+}
+
+/* go_in - EHLO or HELO went well, and there is as much TLS as there will be */
+static void go_in(struct client *c)
+{
+	if (logs_in(c))
+		client_auth(c);
+	else
+		client_ready(c);
 }
 
 /* hello - say who we are */
@@ -51,7 +66,7 @@ static void passed_over(struct client *c, const struct words *words)
 	if (c->setup.tls == CONF_TLS_REQUIRED || c->setup.tls == CONF_TLS_VERIFY)
 		client_end(c, OPEN_TLS, words);
 	else
-		ready(c);
+		go_in(c);
 }
 
 /* greeted - EHLO or HELO went well: TLS before anything else */
@@ -60,9 +75,10 @@ static void greeted(struct client *c)
 	static const char line[] = "STARTTLS\r\n";
 	struct words words;
 	if (c->secured || c->setup.tls == CONF_TLS_NONE || c->setup.tls == CONF_TLS_UNSET) {
-		ready(c);
+		go_in(c);
 	} else if (!c->pipeline.peer.starttls) {
-		words_set(&words, 0, "4.7.4", "TLS is required, and the host doesn't offer it");
+		words_set(&words, 0, "4.7.4", "TLS is required%s, and the host doesn't offer it",
+		    logs_in(c) ? " for the login" : "");
 		passed_over(c, &words);
 	} else if (conn_write(c->conn, line, sizeof(line) - 1) < 0) {
 		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");

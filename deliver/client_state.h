@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What client.c (a client's life and its transactions) and client_open.c (from the connection to
- * the session: greeting, EHLO, STARTTLS) share; for nobody else.
+ * What client.c (a client's life and its transactions), client_open.c (from the connection to the
+ * session: greeting, EHLO, STARTTLS) and client_auth.c (AUTH) share; for nobody else.
  */
 #pragma once
 
@@ -19,6 +19,7 @@ enum client_state {
 	CLIENT_HELO,     /* the peer doesn't know EHLO (RFC 5321 §3.2) */
 	CLIENT_STARTTLS, /* waits for the answer to that */
 	CLIENT_SECURING, /* the handshake */
+	CLIENT_AUTH,     /* waits for the answer to AUTH, or to our part of its exchange */
 	CLIENT_READY,
 	CLIENT_ENDED /* jobs are back; the owner hears of it at the end of the turn */
 };
@@ -30,6 +31,9 @@ struct client {
 	struct client_setup setup;
 	const struct client_ops *ops;
 	void *arg;
+	const char *mechanism; /* of AUTH, the one being used */
+	struct sasl *sasl;     /* its exchange, NULL: none */
+	unsigned challenges;   /* in it */
 	struct conn *conn;
 	struct reply reply;
 	struct pipeline pipeline;
@@ -52,3 +56,10 @@ void client_opening(struct client *c, const struct words *words);
 void client_secure(struct client *c, size_t behind);
 /* It is done. */
 void client_secured(struct client *c);
+/* The session stands. */
+void client_ready(struct client *c);
+
+/* client_auth.c: log in; client_ready() or client_end() follows. */
+void client_auth(struct client *c);
+void client_auth_reply(struct client *c, const struct words *words);
+void client_auth_forget(struct client *c);

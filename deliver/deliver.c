@@ -6,6 +6,7 @@
 #include <malloc.h>
 
 #include "deliver/links.h"
+#include "deliver/sasl.h"
 #include "deliver/secure.h"
 #include "lib/child.h"
 #include "lib/loop.h"
@@ -16,13 +17,20 @@
  */
 enum { KEEP_BYTES = 2 << 20, BLOCKS_MAX = 1 << 20 };
 
+/* prepare - what libraries read of the system, while it can be seen */
+static int prepare(const struct conf *conf)
+{
+	int r = secure_prepare(conf);
+	return r ? r : sasl_prepare();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct child child = {.role = ROLE_DELIVER,
 	    .sandbox = SANDBOX_DELIVER,
 	    .chroots = true,
 	    .master = &links_master,
-	    .prepare = secure_prepare,
+	    .prepare = prepare,
 	    .reconfigured = secure_reconfigured};
 	mallopt(M_MMAP_THRESHOLD, BLOCKS_MAX);
 	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);

@@ -32,7 +32,7 @@ struct dial {
 	bool plain;               /* the address at hand has failed with TLS */
 	char name[DNS_NAME_SIZE]; /* of a fixed host, as it was configured */
 	struct conf_addr source4, source6; /* family 0: none */
-	char hello[256];
+	char hello[256], credential[256];
 	enum open_verdict verdict; /* the most telling so far */
 	struct words words;
 	struct hosts hosts;
@@ -102,13 +102,23 @@ static void name_address(struct dial *d, const struct host_addr *addr)
 	    addr->addr.family == 6 ? "[%s]:%u" : "%s:%u", text, d->port);
 }
 
+/* is_loopback - this host itself */
+static bool is_loopback(const struct dns_addr *addr)
+{
+	static const uint8_t one[16] = {[15] = 1};
+	return addr->family == 6 ? memcmp(addr->bytes, one, 16) == 0 : addr->bytes[0] == 127;
+}
+
 /* want_tls - what is asked of this address; what a fixed host has to prove is the name configured
  */
 static void want_tls(struct dial *d, const struct host_addr *addr)
 {
 	d->setup.secure.name = d->by_mx ? d->hosts.names[addr->host] : d->name;
 	d->setup.tls = d->tls;
-	if (d->tls == CONF_TLS_OPPORTUNISTIC && !d->setup.implicit_tls &&
+	/* A secret goes to nobody in plaintext but where that is what the route says, or here. */
+	if (d->credential[0] && d->tls == CONF_TLS_OPPORTUNISTIC && !is_loopback(&addr->addr))
+		d->setup.tls = CONF_TLS_REQUIRED;
+	if (d->setup.tls == CONF_TLS_OPPORTUNISTIC && !d->setup.implicit_tls &&
 	    (d->plain || secure_is_broken(&d->setup.secure)))
 		d->setup.tls = CONF_TLS_NONE;
 }
@@ -286,14 +296,6 @@ static int take_source(struct dial *d, struct msg_bytes title)
 	    source && source->hello[0] ? source->hello : conf->hostname);
 }
 
-/* unsupported - what this OPEN asks for and nobody here can do yet; NULL: nothing */
-static const char *unsupported(const struct msg_deliver_open *msg)
-{
-	if (msg->credential.len)
-		return "AUTH is configured and not supported";
-	return NULL;
-}
-
 /* dial_open - find the addresses, then try them */
 static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 {
@@ -310,6 +312,8 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 	d->port = msg->port;
 	d->tls = (enum conf_tls)msg->tls;
 	str_copy_n(d->name, sizeof(d->name), msg->host.data, msg->host.len);
+	int unfit = str_copy_n(
+	    d->credential, sizeof(d->credential), msg->credential.data, msg->credential.len);
 	d->setup = (struct client_setup){.hello = d->hello,
 	    .connect_ms = msg->connect_ms,
 	    .reply_ms = msg->reply_ms,
@@ -318,14 +322,14 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 	    .pipelining = (enum conf_pipelining)msg->pipelining,
 	    .lmtp = msg->transport == TRANSPORT_LMTP,
 	    .implicit_tls = msg->implicit_tls,
+	    .credential = d->credential,
 	    .secure = {.port = msg->port,
 		.verify = msg->tls == CONF_TLS_VERIFY,
 		.show = !msg->by_mx && child_self()->conf->deliver.certificate[0]},
 	    .tag = msg->conn};
 	str_copy_n(hop->host, sizeof(hop->host), msg->host.data, msg->host.len);
-	const char *missing = unsupported(msg);
-	if (missing) {
-		give_up_ours(d, OPEN_TLS, "4.7.0", missing);
+	if (unfit) {
+		give_up_ours(d, OPEN_REFUSED, "4.7.0", "the login's name is too long");
 	} else if (take_source(d, msg->source) < 0) {
 		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.5", "the configured source is unknown");
 	} else if (msg->host.len && msg->host.data[0] == '/') {

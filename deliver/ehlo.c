@@ -14,6 +14,17 @@ static void read_size(struct ehlo *ehlo, const char *value, size_t len)
 		ehlo->size_max = max;
 }
 
+/* read_auth - mechanisms; a host may list them twice, as "AUTH" and in the old form "AUTH=" */
+static void read_auth(struct ehlo *ehlo, const char *list, size_t len)
+{
+	size_t have = strlen(ehlo->auth);
+	if (!len || len + 1 >= sizeof(ehlo->auth) - have)
+		return;
+	ehlo->auth[have] = ' ';
+	memcpy(ehlo->auth + have + 1, list, len);
+	ehlo->auth[have + 1 + len] = '\0';
+}
+
 /* read_line - one keyword with its parameters */
 static void read_line(struct ehlo *ehlo, const char *text, size_t len)
 {
@@ -31,6 +42,8 @@ static void read_line(struct ehlo *ehlo, const char *text, size_t len)
 		ehlo->smtputf8 = true;
 	else if (str_is_ci(text, n, "STARTTLS"))
 		ehlo->starttls = true;
+	else if (str_is_ci(text, n, "AUTH") || str_starts_ci(text, n, "AUTH="))
+		read_auth(ehlo, len > 5 ? text + 5 : "", len > 5 ? len - 5 : 0);
 	else if (str_is_ci(text, n, "SIZE"))
 		read_size(ehlo, space ? space + 1 : "", space ? len - n - 1 : 0);
 }

@@ -10,9 +10,12 @@
 
 #include "lib/reply.h"
 
+#define EHLO_AUTH_SIZE 256 /* what doesn't fit isn't seen */
+
 struct ehlo {
 	bool pipelining, chunking, size, eightbit, dsn, smtputf8, starttls;
-	uint64_t size_max; /* bytes, 0: none said */
+	uint64_t size_max;         /* bytes, 0: none said */
+	char auth[EHLO_AUTH_SIZE]; /* mechanisms, a space before each; "": none */
 };
 
 /* Reads every line of a 2xx answer; the first one is the peer's name. Unknown keywords are passed

@@ -161,7 +161,8 @@ static bool open_to_others(const struct stat *st, const char *path, char *why, s
 	return why[0];
 }
 
-/* judge_credentials - lines that make no sense, and logins that routes name and nobody wrote down */
+/* judge_credentials - lines that make no sense, and logins that routes name and nobody wrote down
+ */
 static void judge_credentials(const struct conf *c, struct conf_raw *raw)
 {
 	const struct conf_file *f = conf_file(c, c->credentials);
@@ -176,16 +177,16 @@ static void judge_credentials(const struct conf *c, struct conf_raw *raw)
 			    "not \"name user secret\", %d bytes each at most", CREDENTIAL_MAX);
 	for (size_t i = 0; i < c->nroute; i++) {
 		const struct conf_route *t = &c->route[i];
-		if (t->auth[0] &&
-		    credentials_find(f && f->data ? (const char *)f->data : "",
-			f && f->data ? f->len : 0, t->auth, &login) != 0)
+		if (t->auth[0] && credentials_find(f && f->data ? (const char *)f->data : "",
+				      f && f->data ? f->len : 0, t->auth, &login) != 0)
 			conf_complain(raw, true, CONF_KIND_ROUTE, (const struct conf_section *)t,
 			    "auth", 0, "there is no login \"%s\" in %s: its mail waits", t->auth,
 			    c->credentials);
 	}
 }
 
-/* read_credentials - only where a route logs in; one that isn't there only keeps its mail waiting */
+/* read_credentials - only where a route logs in; one that isn't there only keeps its mail waiting
+ */
 static int read_credentials(struct conf *c, struct conf_raw *raw)
 {
 	const struct conf_section *s = (const struct conf_section *)c;

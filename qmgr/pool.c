@@ -136,6 +136,9 @@ static struct pool *pool_get(
 {
 	const char *auth = route ? route->auth : "", *source = route ? route->source : "";
 	uint8_t tls = route && route->tls ? (uint8_t)route->tls : site->limits.tls;
+	/* That a secret goes in plaintext is for its route to say, not for a site. */
+	if (*auth && !route->tls && tls == CONF_TLS_NONE)
+		tls = CONF_TLS_OPPORTUNISTIC;
 	struct pool *pool;
 	DL_FOREACH (site->pools, pool)
 		if (pool->transport == transport && pool->by_mx == by_mx && pool->tls == tls &&

@@ -238,6 +238,16 @@ void site_set_trouble(struct site *site, const char *what, uint16_t code, struct
 	site->trouble = t;
 }
 
+/* loudness - that a host refuses us is for somebody to look at; each try of it is one line */
+static int loudness(const char *why)
+{
+	static const enum open_verdict refusals[] = {OPEN_REFUSED, OPEN_TLS, OPEN_THROTTLED};
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (!strcmp(why, verdicts[refusals[i]]))
+			return LOG_WARN;
+	return LOG_INFO;
+}
+
 /* site_down - nothing of it stands: park its mail, probe it later */
 void site_down(struct site *site, const char *why)
 {
@@ -253,7 +263,7 @@ void site_down(struct site *site, const char *why)
 	site->probe_at = now + ms;
 	site_set_timer(site, ms);
 	keep_now(site);
-	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "down"),
+	log_event(loudness(why), 0, "site", LOG_STR("site", site->name), LOG_STR("state", "down"),
 	    LOG_STR("reason", why), LOG_STR("words", site->trouble ? site->trouble->text : NULL),
 	    LOG_U64("next_ms", ms));
 	for (struct pool *pool = site->pools; pool; pool = pool->next) {

@@ -5,8 +5,10 @@ DATA DOT) to a reply, or to a function of the command line that returns a reply 
 waits that many seconds before the reply to the final dot; `drop` closes at that verb.
 
 With `tls` (an ssl.SSLContext) it offers STARTTLS, or begins with the handshake (`implicit`).
-`starttls` spoils it: "garbage" stands behind the 220, "close" after it, "silence".
+`starttls` spoils it: "garbage" stands behind the 220, "close" after it, "silence". With `auth` (logins.py)
+nobody sends mail without a login.
 """
+import base64
 import socket
 import ssl
 import threading
@@ -27,10 +29,10 @@ class Received:
 
 class Sink:
     def __init__(self, port=None, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"), refuse=None,
-                 delay=0, drop=None, start=True, tls=None, implicit=False, starttls=None):
+                 delay=0, drop=None, start=True, tls=None, implicit=False, starttls=None, auth=None):
         self.port = port or free_port()
         self.extensions, self.refuse, self.delay, self.drop = list(extensions), refuse or {}, delay, drop
-        self.tls, self.implicit, self.starttls = tls, implicit, starttls
+        self.tls, self.implicit, self.starttls, self.auth = tls, implicit, starttls, auth
         self.messages, self.commands, self.connections = [], [], 0
         self.lock, self.open, self.listener = threading.Lock(), set(), None
         if start:
@@ -118,7 +120,13 @@ class Conversation:
 
     def extensions(self):
         offered = self.sink.tls and not isinstance(self.sock, ssl.SSLSocket)
-        return [*self.sink.extensions, *(["STARTTLS"] if offered else [])]
+        logins = self.sink.auth.offer(isinstance(self.sock, ssl.SSLSocket)) if self.sink.auth else []
+        return [*self.sink.extensions, *(["STARTTLS"] if offered else []), *logins]
+
+    def ask(self, challenge):
+        """One step of AUTH."""
+        self.say("334 " + base64.b64encode(challenge).decode())
+        return base64.b64decode(self.line(), validate=True)
 
     def say(self, text):
         self.sock.sendall(text.encode("utf-8", "surrogateescape") + b"\r\n")
@@ -161,7 +169,7 @@ class Conversation:
         self.say(reply or "220 sink.example.test ESMTP")
         if reply and reply.startswith("421"):
             return
-        sender, to, options = None, [], ""
+        sender, to, options, known = None, [], "", not sink.auth
         while True:
             line = self.line().decode("utf-8", "surrogateescape")
             verb = line.split(" ")[0].split(":")[0].upper()
@@ -182,6 +190,12 @@ class Conversation:
                 if not self.secure():
                     return
                 sender, to, options = None, [], ""
+            elif verb == "AUTH" and sink.auth:
+                reply = sink.auth.talk(line, self.ask, isinstance(self.sock, ssl.SSLSocket))
+                known = reply.startswith("235")
+                self.say(reply)
+            elif verb == "MAIL" and not known:
+                self.say("530 5.7.0 log in first")
             elif verb == "MAIL":
                 if sender is not None:
                     self.say("503 5.5.1 nested MAIL")

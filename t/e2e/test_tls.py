@@ -420,7 +420,7 @@ def test_matrix(house):
     for (kind, mode), s in sinks.items():
         want = KINDS[kind][MODES.index(mode)]
         if want == "down":
-            b.wait_log(rf"site site=\[127\.0\.0\.1\]:{s.port} state=down reason=tls ", 30)
+            b.wait_log(rf"site level=warning site=\[127\.0\.0\.1\]:{s.port} state=down reason=tls ", 30)
             assert not s.messages, (kind, mode)
         else:
             got = s.wait(1, 30)[0]
