@@ -116,6 +116,26 @@ static int open_tables(void)
 	return from_mdb(rc);
 }
 
+/*
+ * check_extent - the pages that the database says it has are in the file, but for some at its end
+ * that were freed before they were written. A damaged number would make LMDB write far behind the
+ * end, and let it believe that its map is full.
+ */
+static int check_extent(void)
+{
+	MDB_envinfo info;
+	mdb_filehandle_t fd;
+	struct stat st;
+	int rc = mdb_env_info(ix.env, &info);
+	if (!rc)
+		rc = mdb_env_get_fd(ix.env, &fd);
+	if (rc)
+		return from_mdb(rc);
+	if (fstat(fd, &st))
+		return -errno;
+	return info.me_last_pgno > ((uint64_t)st.st_size + INDEX_AHEAD) / 4096 ? -EBADMSG : 0;
+}
+
 /* open_env - the environment and its tables */
 static int open_env(uint64_t map_size)
 {
@@ -126,7 +146,9 @@ static int open_env(uint64_t map_size)
 	mdb_env_set_mapsize(ix.env, map_size);
 	mdb_env_set_maxdbs(ix.env, TABLES);
 	rc = mdb_env_open(ix.env, ix.dir, flags, 0600);
-	int err = rc ? from_mdb(rc) : open_tables();
+	int err = rc ? from_mdb(rc) : check_extent();
+	if (!err)
+		err = open_tables();
 	if (!err)
 		err = from_mdb(mdb_txn_begin(ix.env, NULL, MDB_RDONLY, &ix.read));
 	if (err) {
@@ -322,14 +344,20 @@ static int apply_one(MDB_txn *txn, struct wire_in *in)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* grow_ahead - give the file blocks before they are needed, so that a full disk is met here */
+/*
+ * grow_ahead - give the file blocks before they are needed, so that a full disk is met here. Damage
+ * may have made either the number of pages or the file too long: the disk isn't filled for that.
+ */
 static void grow_ahead(void)
 {
 	MDB_envinfo info;
 	mdb_filehandle_t fd;
-	if (mdb_env_info(ix.env, &info) || mdb_env_get_fd(ix.env, &fd))
+	struct stat st;
+	if (mdb_env_info(ix.env, &info) || mdb_env_get_fd(ix.env, &fd) || fstat(fd, &st))
 		return;
 	uint64_t used = ((uint64_t)info.me_last_pgno + 1) * 4096;
+	if (used > (uint64_t)st.st_size)
+		used = (uint64_t)st.st_size;
 	if (used + INDEX_AHEAD / 2 < ix.ahead)
 		return;
 	uint64_t to = (used / INDEX_AHEAD + 2) * INDEX_AHEAD;

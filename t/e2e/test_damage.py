@@ -44,7 +44,18 @@ def remove(path, _rng, _):
     os.unlink(path)
 
 
-WAYS = [(flip, 1), (flip, 10), (flip, 100), (flip, 3000), (cut, 0), (blank, 1), (blank, 20), (remove, 0)]
+def extent(path, _rng, bit):
+    """One bit of both meta pages' number of pages: it had a start fill the disk."""
+    with open(path, "r+b") as f:
+        for meta in (0, 4096):
+            at = meta + 136 + bit // 8
+            f.seek(at)
+            byte = f.read(1)[0]
+            f.seek(at)
+            f.write(bytes([byte ^ 1 << bit % 8]))
+
+
+WAYS = [(extent, 18), (extent, 40), (flip, 1), (flip, 10), (flip, 100), (flip, 3000), (cut, 0), (blank, 1), (blank, 20), (remove, 0)]
 
 
 # LMDB may well fault on pages that were damaged: a death of qmgr like another, of which the sanitizer makes no report.
@@ -117,6 +128,7 @@ def test_a_damaged_index(base):
     ways = [way for _ in range(rounds) for way in (WAYS if SOAK else rng.sample(WAYS, 2 if SANITIZED else 4))]
     for damage, n in ways:
         seed = rng.randrange(1 << 32)
+        print(f"{damage.__name__} {n} (seed {seed})")
         base.again()
         damage(os.path.join(base.b.spool, "index/data.mdb"), random.Random(seed), n)
         base.deliver(f"{damage.__name__} {n} (seed {seed})")

@@ -140,25 +140,40 @@ static void test_full_map(void **state)
 	index_ops_free(&ops);
 }
 
-/* scribble - over the database file */
-static void scribble(off_t at, size_t len)
+/* scribble - bytes over the database file */
+static void scribble(const void *bytes, size_t len, off_t at)
 {
-	char name[128], junk[8192];
-	memset(junk, 0xa5, sizeof(junk));
+	char name[128];
 	snprintf(name, sizeof(name), "%s/data.mdb", dir);
 	int fd = open(name, O_WRONLY);
 	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, junk, len, at), (ssize_t)len);
+	assert_int_equal(pwrite(fd, bytes, len, at), (ssize_t)len);
 	close(fd);
 }
 
 static void test_broken_is_put_aside(void **state)
 {
+	char junk[8192];
 	(void)state;
 	open_it();
 	index_started();
 	index_close();
-	scribble(0, 8192); /* both meta pages */
+	memset(junk, 0xa5, sizeof(junk));
+	scribble(junk, sizeof(junk), 0); /* both meta pages */
+	assert_true(open_it());
+	value_is("a", NULL);
+}
+
+/* A flipped bit in the number of pages: nothing is allocated or written behind the file's end. */
+static void test_a_wrong_extent_is_put_aside(void **state)
+{
+	const uint64_t pages = UINT64_C(1) << 19; /* 2 GiB */
+	(void)state;
+	open_it();
+	index_started();
+	index_close();
+	for (int meta = 0; meta < 2; meta++) /* mm_last_pg, behind a header of 16 bytes */
+		scribble(&pages, sizeof(pages), meta * 4096 + 16 + 120);
 	assert_true(open_it());
 	value_is("a", NULL);
 }
@@ -196,6 +211,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_full_map, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_broken_is_put_aside, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_wrong_extent_is_put_aside, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_abandoned_is_put_aside, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_third_start_begins_anew, setup, teardown),
 	};
