@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct conf *conf;
 	struct msg_bytes noted[HEADERS_NOTED];
 	struct headers_seen seen;
-	char lines[HEADERS_MAX], *copy;
+	char lines[HEADERS_MAX], id[HEADERS_ID_MAX], *copy;
 
 	if (!conf)
 		conf = conf_default();
@@ -50,7 +50,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t k = 0; k < noted[i].len; k++)
 			must((unsigned char)noted[i].data[k] >= ' ' || noted[i].data[k] == '\t');
 	}
-	whole_lines(lines, headers_missing(lines, sizeof(lines) / 2, &seen, "a@b.test", "mx.test"));
+	headers_make_id(id, sizeof(id), "mx.test");
+	whole_lines(
+	    lines, headers_missing(lines, sizeof(lines) / 2, &seen, id, "a@b.test", "mx.test"));
 	free(copy);
 	return 0;
 }
