@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 /* conf_why - writes a reason; returns -EINVAL for the caller to return */
 int conf_why(char *why, const char *format, ...)
@@ -214,11 +216,16 @@ int conf_parse_path(const struct conf_opt *o, const char *text, void *to, char *
 	return conf_keep(text, to);
 }
 
-/* conf_parse_users - a file; nobody asks Dovecot's socket in this version */
+/* conf_parse_users - a file, or Dovecot's socket */
 int conf_parse_users(const struct conf_opt *o, const char *text, void *to, char *why)
 {
+	size_t prefix = strlen(CONF_DOVECOT);
 	(void)o;
-	if (strncmp(text, CONF_DOVECOT, strlen(CONF_DOVECOT)) == 0)
-		return conf_why(why, "must be a file: Dovecot is not asked by this version");
-	return *text == '/' ? conf_keep(text, to) : -EINVAL;
+	if (strncmp(text, CONF_DOVECOT, prefix) != 0)
+		return *text == '/' ? conf_keep(text, to) : -EINVAL;
+	if (text[prefix] != '/')
+		return conf_why(why, "needs an absolute path behind " CONF_DOVECOT);
+	if (strlen(text + prefix) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return conf_why(why, "has a path that is too long for a socket");
+	return conf_keep(text, to);
 }

@@ -17,13 +17,14 @@
 #include "lib/loop.h"
 #include "lib/str.h"
 #include "master/checks.h"
+#include "master/dovecot.h"
 #include "master/failures.h"
 #include "master/sasl.h"
 #include "master/users.h"
 
 enum state {
 	LOGIN_NEW,    /* not judged yet */
-	LOGIN_CHECK,  /* a thread has its password */
+	LOGIN_CHECK,  /* a thread has its password, or it is Dovecot's turn */
 	LOGIN_CLIENT, /* the client is to answer a challenge */
 	LOGIN_PROVEN, /* likewise, and whatever it says, it is who it says */
 	LOGIN_WAIT,   /* wrong, which is said when its time is over */
@@ -42,7 +43,9 @@ struct exchange {
 	enum state state;
 	unsigned asker;
 	char client[64], user[USERS_NAME_MAX + 1];
-	struct sasl *sasl;
+	bool password;     /* not an exchange: one step */
+	struct sasl *sasl; /* NULL: Dovecot's exchange */
+	uint32_t dovecot;  /* its request, while it has it; 0 */
 	struct failures_try tried;
 	bool trying; /* failures_end() is owed */
 	struct event *timer;
@@ -57,8 +60,9 @@ static struct event *sweep_timer;
 static const unsigned allowed[LOGIN_STATES] = {
     [LOGIN_NEW] = BIT(LOGIN_CHECK) | BIT(LOGIN_CLIENT) | BIT(LOGIN_PROVEN) | BIT(LOGIN_WAIT) |
 		  BIT(LOGIN_OVER),
-    [LOGIN_CHECK] = BIT(LOGIN_WAIT) | BIT(LOGIN_OVER),
-    [LOGIN_CLIENT] = BIT(LOGIN_CLIENT) | BIT(LOGIN_PROVEN) | BIT(LOGIN_WAIT) | BIT(LOGIN_OVER),
+    [LOGIN_CHECK] = BIT(LOGIN_CLIENT) | BIT(LOGIN_WAIT) | BIT(LOGIN_OVER),
+    [LOGIN_CLIENT] = BIT(LOGIN_CHECK) | BIT(LOGIN_CLIENT) | BIT(LOGIN_PROVEN) | BIT(LOGIN_WAIT) |
+		     BIT(LOGIN_OVER),
     [LOGIN_PROVEN] = BIT(LOGIN_OVER),
     [LOGIN_WAIT] = BIT(LOGIN_OVER),
 };
@@ -109,6 +113,7 @@ static void enter(struct exchange *x, enum state next)
 		failures_end(&x->tried);
 	if (x->timer)
 		event_free(x->timer);
+	dovecot_cancel(x->dovecot);
 	sasl_free(x->sasl);
 	free(x);
 }
@@ -214,7 +219,76 @@ static void check_password(struct exchange *x, const char *password)
 		enter(x, LOGIN_CHECK);
 }
 
-/* take_password - PLAIN: one step */
+/* -- Dovecot --------------------------------------------------------------------------------- */
+
+/* challenged - Dovecot's challenge, for the client */
+static void challenged(struct exchange *x, struct msg_bytes challenge)
+{
+	if (!x->key.chan || x->password || nwaiting >= LOGIN_OPEN_MAX) {
+		end(x, LOGIN_TEMPFAIL);
+		return;
+	}
+	say(x, LOGIN_MORE, challenge);
+	enter(x, LOGIN_CLIENT);
+}
+
+/* on_dovecot - its word */
+static void on_dovecot(
+    enum dovecot_verdict verdict, const char *user, struct msg_bytes challenge, void *arg)
+{
+	struct exchange *x = arg;
+	if (verdict == DOVECOT_MORE) {
+		challenged(x, challenge);
+		return;
+	}
+	x->dovecot = 0;
+	if (verdict == DOVECOT_RIGHT && str_copy(x->user, sizeof(x->user), user) == 0)
+		right(x);
+	else if (verdict == DOVECOT_WRONG)
+		wrong(x);
+	else
+		end(x, LOGIN_TEMPFAIL);
+}
+
+/* ask_dovecot - with the first message of that mechanism */
+static void ask_dovecot(struct exchange *x, const char *mechanism, const void *message, size_t n)
+{
+	x->dovecot = dovecot_ask(mechanism, x->client, message, n, on_dovecot, x);
+	if (x->dovecot)
+		enter(x, LOGIN_CHECK);
+	else
+		end(x, LOGIN_TEMPFAIL);
+}
+
+/* ask_plain - as a client would say it (RFC 4616) */
+static void ask_plain(struct exchange *x, const char *password)
+{
+	char message[1 + USERS_NAME_MAX + 1 + SECRET_PASSWORD_MAX];
+	size_t user = strlen(x->user), len = strlen(password);
+	message[0] = '\0';
+	memcpy(message + 1, x->user, user + 1);
+	memcpy(message + 1 + user + 1, password, len);
+	ask_dovecot(x, "PLAIN", message, 1 + user + 1 + len);
+	explicit_bzero(message, sizeof(message));
+}
+
+/* pass_on - the client's message to Dovecot */
+static void pass_on(struct exchange *x, struct msg_bytes message)
+{
+	if (x->state == LOGIN_NEW) {
+		sasl_claim(message.data, message.len, x->user, sizeof(x->user));
+		if (begin_try(x))
+			ask_dovecot(x, "SCRAM-SHA-256", message.data, message.len);
+	} else if (dovecot_go_on(x->dovecot, message.data, message.len)) {
+		enter(x, LOGIN_CHECK);
+	} else {
+		end(x, LOGIN_TEMPFAIL);
+	}
+}
+
+/* -- one step --------------------------------------------------------------------------------- */
+
+/* take_password - PLAIN */
 static void take_password(struct exchange *x, const struct msg_keeper_login *m)
 {
 	char password[SECRET_PASSWORD_MAX + 1];
@@ -223,14 +297,14 @@ static void take_password(struct exchange *x, const struct msg_keeper_login *m)
 		    str_copy_n(password, sizeof(password), m->secret.data, m->secret.len) == 0;
 	if (!begin_try(x))
 		return;
-	if (good)
-		check_password(x, password);
-	else
+	if (!good)
 		wrong(x);
+	else if (dovecot_used())
+		ask_plain(x, password);
+	else
+		check_password(x, password);
 	explicit_bzero(password, sizeof(password));
 }
-
-/* -- an exchange ------------------------------------------------------------------------------ */
 
 /* step - one message of the client */
 static void step(struct exchange *x, struct msg_bytes message)
@@ -276,9 +350,11 @@ static struct exchange *find(struct chan *chan, const struct msg_keeper_login *m
 	x->key = key.key;
 	x->asker = chan_instance(chan);
 	str_copy_n(x->client, sizeof(x->client), m->client.data, m->client.len);
-	if (m->mechanism != LOGIN_PLAIN)
+	x->password = m->mechanism == LOGIN_PLAIN;
+	bool own = !x->password && !dovecot_used();
+	if (own)
 		x->sasl = sasl_new();
-	if (m->mechanism == LOGIN_PLAIN || x->sasl)
+	if (!own || x->sasl)
 		HASH_ADD(hh, table, key, sizeof(x->key), x);
 	if (!hash_added(x)) {
 		sasl_free(x->sasl);
@@ -298,10 +374,10 @@ void login_asked(struct chan *chan, union msg_any *msg, void *arg)
 	if (!x) /* no memory; or begun with a keeper before this one */
 		CHAN_SEND(chan, keeper_login_is, .request = m->request, .verdict = LOGIN_TEMPFAIL,
 		    .user = msg_str(""), .challenge = msg_str(""));
-	else if (x->state == LOGIN_NEW && !x->sasl)
+	else if (x->password && x->state == LOGIN_NEW)
 		take_password(x, m);
-	else if (x->sasl && (x->state == LOGIN_NEW || is_clients(x->state)))
-		step(x, m->secret);
+	else if (!x->password && (x->state == LOGIN_NEW || is_clients(x->state)))
+		x->sasl ? step(x, m->secret) : pass_on(x, m->secret);
 	/* else it is asked again over the same link: its answer is under way */
 }
 
@@ -349,10 +425,12 @@ int login_prepare(void)
 	return sasl_prepare();
 }
 
-/* login_use - the users file */
+/* login_use - the users file, or Dovecot's socket */
 void login_use(const struct conf *conf)
 {
-	bool dovecot = strncmp(conf->users, CONF_DOVECOT, strlen(CONF_DOVECOT)) == 0;
+	size_t n = strlen(CONF_DOVECOT);
+	bool dovecot = strncmp(conf->users, CONF_DOVECOT, n) == 0;
+	dovecot_use(dovecot ? conf->users + n : "");
 	users_use(dovecot ? "" : conf->users);
 }
 

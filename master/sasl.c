@@ -155,3 +155,24 @@ const char *sasl_user(const struct sasl *s)
 {
 	return s->user;
 }
+
+/* sasl_claim - gs2-cbind-flag "," [authzid] "," "n=" saslname "," */
+void sasl_claim(const char *message, size_t n, char *user, size_t size)
+{
+	const char *end = message + n, *at = memchr(message, ',', n);
+	size_t len = 0;
+	user[0] = '\0';
+	at = at ? memchr(at + 1, ',', (size_t)(end - at - 1)) : NULL;
+	if (!at || end - at < 3 || memcmp(at, ",n=", 3) != 0)
+		return;
+	for (at += 3; at < end && *at != ',' && *at; at++) {
+		if (len + 1 >= size) {
+			user[0] = '\0';
+			return;
+		}
+		bool escaped = end - at >= 3 && (!memcmp(at, "=2C", 3) || !memcmp(at, "=3D", 3));
+		user[len++] = !escaped ? *at : at[1] == '2' ? ',' : '=';
+		at += escaped ? 2 : 0;
+	}
+	user[len] = '\0';
+}

@@ -37,3 +37,9 @@ enum sasl_verdict sasl_step(
 
 /* Who it claims to be, or is after SASL_DONE; "" as long as it hasn't said. */
 const char *sasl_user(const struct sasl *sasl);
+
+/*
+ * Who the first message of a SCRAM exchange claims to be (RFC 5802 §7); "" where it isn't said, or
+ * is too long. For an exchange that another one leads.
+ */
+void sasl_claim(const char *message, size_t n, char *user, size_t size);

@@ -84,6 +84,13 @@ static const struct {
     {"retry { lifetime = 0 }\n", "main.conf:1: lifetime = \"0\": must be between"},
     {"\nspool = \"x\"\n", "main.conf:2: spool = \"x\": must be an absolute path\n"},
     {"\nspool = \"\"\n", "main.conf:2: spool = \"\": must be an absolute path\n"},
+    {"users = \"x\"\n", "main.conf:1: users = \"x\": must be"},
+    {"users = \"dovecot:x\"\n",
+	"main.conf:1: users = \"dovecot:x\": needs an absolute path behind dovecot:\n"},
+    {"users = \"dovecot:/"
+     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+     "0123456789012345678901234567890\"\n",
+	"main.conf:1: users = \"dovecot:/0123456789"},
     {"hostname = \"a b\"\n", "main.conf:1: hostname = \"a b\": must be a domain name\n"},
     {"hostname = \"1.2.3.4\"\n", "main.conf:1: hostname = "},
     {"hostname = \"-a.b\"\n", "main.conf:1: hostname = "},
