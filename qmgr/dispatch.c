@@ -18,6 +18,7 @@
 #include "lib/loop.h"
 #include "qmgr/class.h"
 #include "qmgr/dest.h"
+#include "qmgr/fallback.h"
 #include "qmgr/links.h"
 #include "qmgr/mailbox.h"
 #include "qmgr/message.h"
@@ -244,15 +245,15 @@ static struct dest *domain_dest(struct pool *pool)
 	return first ? first->dest : pool->dests;
 }
 
-/* dispatch_open - one more connection */
-bool dispatch_open(struct pool *pool)
+/* open_conn - one more connection, to one of the pool's hosts */
+static bool open_conn(struct pool *pool, uint8_t target, bool scout)
 {
 	static uint32_t last;
 	struct worker *w = choose_worker();
 	struct dest *dest = pool->by_mx ? domain_dest(pool) : NULL;
 	const struct site_limits *limits = &pool->site->limits;
 	struct target none = {.host = "", .port = (uint16_t)child_self()->conf->deliver.port};
-	const struct target *t = pool->ntargets ? &pool->targets[pool->target] : &none;
+	const struct target *t = pool->ntargets ? &pool->targets[target] : &none;
 	if (!d.open || !w || (pool->by_mx && !dest) || crowd_full(pool))
 		return false;
 	struct conn *conn = calloc(1, sizeof(*conn));
@@ -262,6 +263,9 @@ bool dispatch_open(struct pool *pool)
 	conn->state = CONN_OPENING;
 	conn->worker = w;
 	conn->pool = pool;
+	conn->target = target;
+	conn->scout = scout;
+	pool->scouts += scout;
 	conn->window = pool->transport == TRANSPORT_LOCAL ? 1 : POOL_WINDOW;
 	conn->dest = dest ? strdup(dest->name) : NULL;
 	conns_add(conn);
@@ -269,7 +273,7 @@ bool dispatch_open(struct pool *pool)
 	w->nconns++;
 	pool->nconns++;
 	pool->site->nconns++;
-	pool->site->opening++;
+	pool->site->opening += !scout;
 	struct msg_bytes host =
 	    dest ? (struct msg_bytes){.data = dest->name, .len = dest->domain_len}
 		 : msg_str(t->host);
@@ -281,6 +285,18 @@ bool dispatch_open(struct pool *pool)
 	    .idle_ms = limits->idle, .max_messages = limits->messages_per_connection,
 	    .pipelining = limits->pipelining);
 	return true;
+}
+
+/* dispatch_open - to the host in use */
+bool dispatch_open(struct pool *pool)
+{
+	return open_conn(pool, pool->target, false);
+}
+
+/* dispatch_scout - to the first one */
+bool dispatch_scout(struct pool *pool)
+{
+	return open_conn(pool, 0, true);
 }
 
 /* dispatch_close_conn - it finishes what is on the wire */
@@ -309,6 +325,7 @@ static void feed(struct pool *pool)
 	struct conn *conn = NULL;
 	if (crowd_yield(pool))
 		dispatch_close(pool);
+	fallback_look(pool);
 	while (pool->nready && (conn = emptiest(pool)) && site_rate_ready(pool->site))
 		give(pool, conn);
 	if (!pool->nready || pool->conns[0])
@@ -437,7 +454,8 @@ void dispatch_drop_jobs(struct conn *conn)
 void dispatch_conn_open(struct conn *conn)
 {
 	conn->state = CONN_OPEN;
-	conn->pool->site->opening--;
+	conn->pool->site->opening -= !conn->scout;
+	fallback_opened(conn);
 	if (conn->pool->site->state == SITE_DOWN) { /* it was parked meanwhile */
 		dispatch_close_conn(conn);
 		return;

@@ -48,6 +48,8 @@ struct conn {
 	bool listed;     /* in the pool's list */
 	bool idle;       /* in the crowd's list */
 	bool asked;      /* to close */
+	bool scout;      /* to a better host than the one in use (qmgr/fallback.h) */
+	uint8_t target;  /* of the pool's hosts */
 	bool proved;     /* an answer on it was more than trouble of the site */
 	char *dest;      /* whose domain it was opened for; NULL: a fixed host */
 	UT_hash_handle hh;
@@ -61,6 +63,8 @@ void dispatch_stop(void);
 void dispatch_pool(struct pool *pool);
 /* Opens one connection of the pool, for a probe. False when there is no worker to do it. */
 bool dispatch_open(struct pool *pool);
+/* The same to the first of its hosts, beside what goes to the one in use. */
+bool dispatch_scout(struct pool *pool);
 /*
  * Closes one of the pool's connections, one without jobs first: what is on the wire is finished,
  * the rest comes back as not tried. False: it has none that could be closed.

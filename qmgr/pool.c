@@ -221,6 +221,16 @@ static void bind_literal(struct dest *dest)
 	dest_join(dest, pool);
 }
 
+/* first_host - which of the route's hosts the destination begins with (route.balance) */
+static size_t first_host(const struct dest *dest, const struct conf_targets *to)
+{
+	size_t len = strcspn(dest->name, ", ");
+	for (size_t i = 0; i < to->n; i++)
+		if (strlen(to->v[i].name) == len && !strncmp(to->v[i].name, dest->name, len))
+			return i;
+	return 0;
+}
+
 /* bind_route - the hosts that the route names */
 static void bind_route(struct dest *dest)
 {
@@ -233,14 +243,18 @@ static void bind_route(struct dest *dest)
 		site_bind_trouble(dest, "the route names no host");
 		return;
 	}
-	for (size_t i = 0; i < route->to.n && nmx < POOL_TARGETS_MAX; i++)
-		mx[nmx++] = target_host(&route->to.v[i]);
+	const struct conf_targets *to = &route->to;
+	size_t at = first_host(dest, to);
+	for (size_t i = 0; i < to->n && nmx < POOL_TARGETS_MAX; i++)
+		mx[nmx++] = target_host(&to->v[(at + i) % to->n]);
 	snprintf(name, sizeof(name), "%.*s", (int)len, dest->name);
 	struct site *site = site_get(name, mx, nmx, "");
-	struct pool *pool = pool_get(site,
-	    first->kind == CONF_TARGET_RELAY ? TRANSPORT_SMTP : TRANSPORT_LMTP, false, route);
-	for (size_t i = 0; !pool->nconns && pool->ntargets < nmx && i < nmx; i++)
-		add_target(pool, mx[i], route->to.v[i].port, route->to.v[i].implicit_tls);
+	struct pool *pool = pool_get(
+	    site, first->kind == CONF_TARGET_RELAY ? TRANSPORT_SMTP : TRANSPORT_LMTP, false, route);
+	for (size_t i = 0; !pool->nconns && pool->ntargets < nmx && i < nmx; i++) {
+		const struct conf_target *t = &to->v[(at + i) % to->n];
+		add_target(pool, mx[i], t->port, t->implicit_tls);
+	}
 	site->fixed = true;
 	dest->bound_until = DEST_NEVER;
 	dest_join(dest, pool);

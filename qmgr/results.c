@@ -13,6 +13,7 @@
 #include "qmgr/claims.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
+#include "qmgr/fallback.h"
 #include "qmgr/keep.h"
 #include "qmgr/links.h"
 #include "qmgr/lookup.h"
@@ -45,7 +46,8 @@ static void conn_gone(struct conn *conn)
 {
 	struct pool *pool = conn->pool;
 	if (conn->state == CONN_OPENING)
-		pool->site->opening--;
+		pool->site->opening -= !conn->scout;
+	pool->scouts -= conn->scout;
 	dispatch_drop_jobs(conn);
 	crowd_leave(conn);
 	conn->worker->nconns--;
@@ -69,7 +71,13 @@ static void trouble(struct conn *conn, uint8_t verdict, uint16_t code, struct ms
 			lookup_refused(dest, verdict);
 		return;
 	}
+	bool lone = fallback_lone(conn);
 	conn_gone(conn);
+	if (lone) {
+		site_set_trouble(pool->site, site_verdict_name(verdict), code, status, host, text);
+		fallback_failed(pool);
+		return;
+	}
 	site_failed(pool, verdict, code, status, host, text);
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "lib/child.h"
 #include "lib/conf.h"
@@ -55,13 +56,32 @@ static size_t put(char *out, size_t size, size_t n, const char *text)
 	return n + len;
 }
 
-/* hop_name - the destination of a route with fixed hosts: their names in order */
-static size_t hop_name(const struct conf_route *route, char *out, size_t size)
+/*
+ * first_host - of a list: the first one, or the domain's own. That is the one whose hash with the
+ * domain is highest: one host less moves only the domains that were its.
+ */
+static size_t first_host(const struct conf_route *route, const char *domain)
 {
-	size_t n = 0;
+	size_t best = 0;
+	uint64_t highest = 0;
+	for (size_t i = 0; route->balance == CONF_BALANCE_DOMAIN && i < route->to.n; i++) {
+		const char *name = route->to.v[i].name;
+		uint64_t hash = XXH64(domain, strlen(domain), XXH64(name, strlen(name), 0));
+		if (hash >= highest) {
+			highest = hash;
+			best = i;
+		}
+	}
+	return best;
+}
+
+/* hop_name - the destination of a route with fixed hosts: their names in order */
+static size_t hop_name(const struct conf_route *route, const char *domain, char *out, size_t size)
+{
+	size_t n = 0, first = first_host(route, domain);
 	for (size_t i = 0; i < route->to.n; i++) {
 		n = put(out, size, n, i ? "," : "");
-		n = put(out, size, n, route->to.v[i].name);
+		n = put(out, size, n, route->to.v[(first + i) % route->to.n].name);
 	}
 	return n;
 }
@@ -82,7 +102,7 @@ static struct dest *dest_of_route(const struct conf_route *route, const char *do
 		n = put(name, sizeof(name), 0, DEST_DISCARD);
 		break;
 	default:
-		n = hop_name(route, name, sizeof(name) - TITLE_MAX - 1);
+		n = hop_name(route, domain, name, sizeof(name) - TITLE_MAX - 1);
 	}
 	if (route->auth[0] || route->source[0] || route->tls) {
 		n = put(name, sizeof(name), n, " ");

@@ -19,6 +19,7 @@
 #include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
+#include "qmgr/fallback.h"
 #include "qmgr/keep.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
@@ -40,8 +41,8 @@ static const char *const verdicts[] = {
     [OPEN_LOCAL_LIMIT] = "local_limit",
 };
 
-/* verdict_name - for logs */
-static const char *verdict_name(unsigned verdict)
+/* site_verdict_name - for logs */
+const char *site_verdict_name(unsigned verdict)
 {
 	return verdict < sizeof(verdicts) / sizeof(verdicts[0]) ? verdicts[verdict] : "unknown";
 }
@@ -164,18 +165,18 @@ void site_set_timer(struct site *site, uint64_t ms)
 	alarm_set(&site->timer, ms, on_timer, site);
 }
 
-/* next_interval - doubling, to what the configuration and the kind of site allow */
-static uint64_t next_interval(const struct site *site)
+/* site_interval - doubling, to what the configuration and the kind of site allow */
+uint32_t site_interval(const struct site *site, uint64_t last)
 {
 	const struct conf_retry *retry = &child_self()->conf->retry;
 	uint64_t max = site->limits.probe_max < retry->max ? site->limits.probe_max : retry->max;
 	uint64_t first = site->ours && retry->first > OURS_MS ? OURS_MS : retry->first;
-	uint64_t ms = site->probe_interval ? site->probe_interval * 2 : first;
+	uint64_t ms = last ? last * 2 : first;
 	if (site->ours)
 		max = SITE_PROBE_OURS_MS;
 	if (site->fixed && max > SITE_PROBE_FIXED_MS)
 		max = SITE_PROBE_FIXED_MS;
-	return ms < max ? ms : max;
+	return (uint32_t)(ms < max ? ms : max);
 }
 
 /* print - formatted text into what is left of a buffer; where the next one goes */
@@ -253,7 +254,7 @@ void site_down(struct site *site, const char *why)
 {
 	bool was_up = site->state == SITE_UP;
 	uint64_t now = now_ms();
-	site->probe_interval = next_interval(site);
+	site->probe_interval = site_interval(site, site->probe_interval);
 	uint64_t ms =
 	    site->probe_interval / 4 * 3 + schedule_random() % (site->probe_interval / 2 + 1);
 	if (site->state != SITE_DOWN)
@@ -280,17 +281,6 @@ void site_down(struct site *site, const char *why)
 	}
 }
 
-/* next_target - the next host of an ordered list, at once; false: that was the last one */
-static bool next_target(struct pool *pool)
-{
-	if (pool->target + 1 >= pool->ntargets || pool->site->nconns)
-		return false;
-	pool->target++;
-	log_info("site %s: %s; trying %s", pool->site->name, pool->site->trouble->text,
-	    pool->targets[pool->target].host);
-	return dispatch_open(pool);
-}
-
 /* site_failed - a connection did not come to be, or was refused */
 void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
     struct msg_bytes status, struct msg_bytes host, struct msg_bytes text)
@@ -302,15 +292,15 @@ void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
 		site_conn_gone(site);
 		return;
 	}
-	site_set_trouble(site, verdict_name(verdict), code, status, host, text);
+	site_set_trouble(site, site_verdict_name(verdict), code, status, host, text);
 	site->probe_pool = pool;
-	if (next_target(pool))
+	if (fallback_next(pool))
 		return;
 	pool->target = 0;
-	if (site->nconns)
+	if (site->nconns > pool->scouts)
 		site_trouble(site, THROTTLE_ENTRY);
 	else
-		site_down(site, verdict_name(verdict));
+		site_down(site, site_verdict_name(verdict));
 }
 
 /* site_opened - it stands */

@@ -106,6 +106,9 @@ struct pool {
 	uint8_t tls;              /* enum conf_tls */
 	bool by_mx, kicked;
 	uint8_t ntargets, target; /* the one in use */
+	uint8_t scouts;           /* on their way to the first one: qmgr/fallback.h */
+	uint32_t back_ms;         /* distance of scouts */
+	uint64_t back_at;         /* the next one */
 	char *credential, *source;
 	struct target *targets; /* POOL_TARGETS_MAX; NULL: none */
 	struct dest *dests;     /* bound here */
@@ -139,6 +142,8 @@ unsigned site_count(void);
 
 void site_enter(struct site *site, enum site_state state);
 
+/* enum open_verdict as logs and the tools have it. */
+const char *site_verdict_name(unsigned verdict);
 /* What was said last: for the tools, and the reason of what is parked. */
 void site_set_trouble(struct site *site, const char *what, uint16_t code, struct msg_bytes status,
     struct msg_bytes host, struct msg_bytes text);
@@ -154,6 +159,8 @@ void site_proved(struct site *site);
 /* Nothing of it stands, or is to stand. */
 void site_down(struct site *site, const char *why);
 void site_probe(struct site *site);
+/* The time between two tries, after one of `last` ms (0: the first). */
+uint32_t site_interval(const struct site *site, uint64_t last);
 /* Its timer, after ms. */
 void site_set_timer(struct site *site, uint64_t ms);
 
