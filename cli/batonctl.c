@@ -30,6 +30,8 @@ static const struct verb {
     {"resume", "SITE | --domain D | in | out | --all [--json]", "undo a pause", verb_resume},
     {"sites", "[--json]", "state, connections and trouble of each site", verb_sites},
     {"dns", DNS_USAGE, "what dnscache says about a name, its figures, or forget a name", verb_dns},
+    {"test-relay", RELAY_USAGE, "whether a route's hosts would take mail, step by step; sends none",
+	verb_test_relay},
     {"user", USER_USAGE, "who may log in; a password comes from the terminal or stdin", verb_user},
     {"reload", "", "take the configuration file anew", verb_reload},
     {"check", "", "check the configuration file, change nothing", verb_check},

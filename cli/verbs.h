@@ -29,6 +29,10 @@ int verb_why(const struct conf *conf, int argc, char **argv);
 #define DNS_USAGE "NAME TYPE [--json] | --stats [--json] | --flush NAME"
 int verb_dns(const struct conf *conf, int argc, char **argv);
 
+/* verb_relay.c */
+#define RELAY_USAGE "[ROUTE] [--from ADDRESS] [--to ADDRESS]"
+int verb_test_relay(const struct conf *conf, int argc, char **argv);
+
 /* verb_user.c */
 #define USER_USAGE "add NAME | passwd NAME | remove NAME | list [--json]"
 int verb_user(const struct conf *conf, int argc, char **argv);

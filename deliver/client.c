@@ -27,7 +27,7 @@
 void client_enter(struct client *c, enum client_state next)
 {
 	static const char *const names[] = {"connecting", "greeting", "ehlo", "helo", "starttls",
-	    "securing", "auth", "ready", "ended"};
+	    "securing", "auth", "trying", "ready", "ended"};
 	log_debug("connection %llu: %s", (unsigned long long)c->setup.tag, names[next]);
 	c->state = next;
 	switch (next) {
@@ -39,6 +39,7 @@ void client_enter(struct client *c, enum client_state next)
 	case CLIENT_HELO:
 	case CLIENT_STARTTLS:
 	case CLIENT_AUTH:
+	case CLIENT_TRYING:
 		conn_deadline(c->conn, c->setup.reply_ms);
 		break;
 	case CLIENT_SECURING:
@@ -73,6 +74,12 @@ void client_end_ours(struct client *c, enum open_verdict why, const char *status
 	struct words words;
 	words_set(&words, 0, status, "%s", text);
 	client_end(c, why, &words);
+}
+
+void client_step(struct client *c, enum client_step step, const struct words *words)
+{
+	if (c->ops->step)
+		c->ops->step(c->arg, step, words);
 }
 
 /* quit - in peace: the pipeline is empty */
@@ -201,6 +208,9 @@ static void on_reply(struct client *c, const struct words *words)
 	case CLIENT_AUTH:
 		client_auth_reply(c, words);
 		break;
+	case CLIENT_TRYING:
+		client_try_reply(c, words);
+		break;
 	case CLIENT_READY:
 		on_transaction(c, words);
 		break;
@@ -264,6 +274,7 @@ static void lost(struct client *c, const char *how)
 	case CLIENT_EHLO:
 	case CLIENT_HELO:
 	case CLIENT_AUTH:
+	case CLIENT_TRYING:
 		words_set(&words, 0, "4.4.2", "%s before the session began", how);
 		client_end(c, OPEN_UNREACHABLE, &words);
 		break;
@@ -298,6 +309,7 @@ static void on_event(struct conn *conn, enum conn_event event, void *arg)
 	char how[200];
 	switch (event) {
 	case CONN_CONNECTED:
+		client_step(c, STEP_CONNECTED, NULL);
 		if (c->setup.implicit_tls)
 			client_secure(c, 0);
 		else

@@ -18,7 +18,21 @@
 
 struct client;
 
+/* What went well on the way to a session, in this order as far as it came. */
+enum client_step {
+	STEP_CONNECTED,
+	STEP_GREETED,
+	STEP_EHLO, /* a second time after STARTTLS */
+	STEP_STARTTLS,
+	STEP_SECURED,
+	STEP_AUTH,
+	STEP_MAIL,
+	STEP_RCPT
+};
+
 struct client_ops {
+	/* For who wants to watch (NULL: nobody); words: the peer's, NULL where it said nothing. */
+	void (*step)(void *arg, enum client_step step, const struct words *words);
 	/* The session stands: greeting and EHLO went well. client_feed() is implied. */
 	void (*ready)(void *arg);
 	/* As struct pipeline_ops. */
@@ -54,6 +68,11 @@ struct client_setup {
 	 * the business of who sets `tls`.
 	 */
 	const char *credential;
+	/*
+	 * Before `ready` a MAIL and a RCPT of these are tried and reset; what refuses them ends the
+	 * client. NULL: none, as for all but trial.c. They must outlive the client.
+	 */
+	const char *try_from, *try_to;
 	uint64_t tag; /* for debug lines: the connection's number */
 };
 

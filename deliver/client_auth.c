@@ -176,6 +176,7 @@ void client_auth_reply(struct client *c, const struct words *words)
 		    c->mechanism);
 	} else {
 		client_auth_forget(c);
+		client_step(c, STEP_AUTH, words);
 		client_ready(c);
 	}
 }

@@ -16,6 +16,10 @@
 /* client_ready - whatever had to come before went well */
 void client_ready(struct client *c)
 {
+	if (c->setup.try_from && !c->tried) {
+		client_try(c);
+		return;
+	}
 	struct pipeline *p = &c->pipeline;
 	if (!p->peer.pipelining || c->setup.pipelining == CONF_PIPELINING_OFF)
 		p->mode = PIPELINE_STEP;
@@ -91,6 +95,7 @@ static void greeted(struct client *c)
 static void on_starttls(struct client *c, const struct words *words)
 {
 	if (words->code == 220) {
+		client_step(c, STEP_STARTTLS, words);
 		client_enter(c, CLIENT_SECURING); /* client_secure() follows: nothing lies behind */
 		return;
 	}
@@ -124,6 +129,7 @@ void client_secured(struct client *c)
 	counter_add(C_deliver_tls_sessions, 1);
 	counter_add(C_deliver_tls_resumed, tls_resumed(conn_tls(c->conn)));
 	c->secured = true;
+	client_step(c, STEP_SECURED, NULL);
 	c->pipeline.peer = (struct ehlo){0};
 	if (c->setup.implicit_tls)
 		client_enter(c, CLIENT_GREETING);
@@ -136,13 +142,15 @@ static void on_ehlo(struct client *c, const struct words *words)
 {
 	if (c->state == CLIENT_EHLO && verdict_class(words) == 2)
 		ehlo_read(&c->pipeline.peer, &c->reply);
-	if (verdict_class(words) == 2)
+	if (verdict_class(words) == 2) {
+		client_step(c, STEP_EHLO, words);
 		greeted(c);
-	else if (c->state == CLIENT_EHLO && !c->setup.lmtp && words->code >= 500 &&
-		 words->code <= 504)
+	} else if (c->state == CLIENT_EHLO && !c->setup.lmtp && words->code >= 500 &&
+		   words->code <= 504) {
 		hello(c, CLIENT_HELO, "HELO");
-	else
+	} else {
 		client_end(c, verdict_open(words), words);
+	}
 }
 
 /* client_opening - a reply before the session stands */
@@ -150,10 +158,12 @@ void client_opening(struct client *c, const struct words *words)
 {
 	switch (c->state) {
 	case CLIENT_GREETING:
-		if (verdict_class(words) == 2)
+		if (verdict_class(words) == 2) {
+			client_step(c, STEP_GREETED, words);
 			hello(c, CLIENT_EHLO, first_hello(c));
-		else
+		} else {
 			client_end(c, verdict_open(words), words);
+		}
 		break;
 	case CLIENT_EHLO:
 	case CLIENT_HELO:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What client.c (a client's life and its transactions), client_open.c (from the connection to the
- * session: greeting, EHLO, STARTTLS) and client_auth.c (AUTH) share; for nobody else.
+ * session: greeting, EHLO, STARTTLS), client_auth.c (AUTH) and client_try.c share; for nobody else.
  */
 #pragma once
 
@@ -20,6 +20,7 @@ enum client_state {
 	CLIENT_STARTTLS, /* waits for the answer to that */
 	CLIENT_SECURING, /* the handshake */
 	CLIENT_AUTH,     /* waits for the answer to AUTH, or to our part of its exchange */
+	CLIENT_TRYING,   /* waits for the answer to a MAIL, RCPT or RSET without a message */
 	CLIENT_READY,
 	CLIENT_ENDED /* jobs are back; the owner hears of it at the end of the turn */
 };
@@ -28,6 +29,8 @@ struct client {
 	enum client_state state;
 	bool closing; /* QUIT as soon as nothing is on the wire */
 	bool secured; /* TLS stands */
+	bool tried;   /* try_from and try_to were */
+	unsigned trying;
 	struct client_setup setup;
 	const struct client_ops *ops;
 	void *arg;
@@ -63,3 +66,10 @@ void client_ready(struct client *c);
 void client_auth(struct client *c);
 void client_auth_reply(struct client *c, const struct words *words);
 void client_auth_forget(struct client *c);
+
+/* client.c: tells who watches. */
+void client_step(struct client *c, enum client_step step, const struct words *words);
+
+/* client_try.c: MAIL and RCPT without a message; client_ready() or client_end() follows. */
+void client_try(struct client *c);
+void client_try_reply(struct client *c, const struct words *words);

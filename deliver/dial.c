@@ -102,22 +102,12 @@ static void name_address(struct dial *d, const struct host_addr *addr)
 	    addr->addr.family == 6 ? "[%s]:%u" : "%s:%u", text, d->port);
 }
 
-/* is_loopback - this host itself */
-static bool is_loopback(const struct dns_addr *addr)
-{
-	static const uint8_t one[16] = {[15] = 1};
-	return addr->family == 6 ? memcmp(addr->bytes, one, 16) == 0 : addr->bytes[0] == 127;
-}
-
 /* want_tls - what is asked of this address; what a fixed host has to prove is the name configured
  */
 static void want_tls(struct dial *d, const struct host_addr *addr)
 {
 	d->setup.secure.name = d->by_mx ? d->hosts.names[addr->host] : d->name;
-	d->setup.tls = d->tls;
-	/* A secret goes to nobody in plaintext but where that is what the route says, or here. */
-	if (d->credential[0] && d->tls == CONF_TLS_OPPORTUNISTIC && !is_loopback(&addr->addr))
-		d->setup.tls = CONF_TLS_REQUIRED;
+	d->setup.tls = secure_wanted(d->tls, d->credential[0], &addr->addr);
 	if (d->setup.tls == CONF_TLS_OPPORTUNISTIC && !d->setup.implicit_tls &&
 	    (d->plain || secure_is_broken(&d->setup.secure)))
 		d->setup.tls = CONF_TLS_NONE;

@@ -58,6 +58,20 @@ static struct tls_client *make_context(const struct conf *conf)
 	return made;
 }
 
+/* is_loopback - this host itself */
+static bool is_loopback(const struct dns_addr *addr)
+{
+	static const uint8_t one[16] = {[15] = 1};
+	return addr->family == 6 ? memcmp(addr->bytes, one, 16) == 0 : addr->bytes[0] == 127;
+}
+
+/* secure_wanted - more than an opportunity where there is a secret */
+enum conf_tls secure_wanted(enum conf_tls tls, bool login, const struct dns_addr *addr)
+{
+	return login && tls == CONF_TLS_OPPORTUNISTIC && !is_loopback(addr) ? CONF_TLS_REQUIRED
+									    : tls;
+}
+
 /* secure_connect - with the context of all */
 struct tls *secure_connect(const struct tls_connect *to)
 {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "lib/conf.h"
+#include "lib/dns.h"
 #include "lib/tls.h"
 
 #define SECURE_BROKEN_MS  1800000
@@ -16,6 +17,12 @@
 /* For struct child: before the chroot, and at a reload (sessions are not resumed over that). */
 int secure_prepare(const struct conf *conf);
 void secure_reconfigured(const struct conf *conf, const struct conf *old);
+
+/*
+ * What TLS is wanted at an address, of what is wanted of the host: a secret goes to nobody in
+ * plaintext but where that is what the route says (NONE), or to this host itself.
+ */
+enum conf_tls secure_wanted(enum conf_tls tls, bool login, const struct dns_addr *addr);
 
 /* A connection that is to be secured; NULL when that can't be, which is logged. */
 struct tls *secure_connect(const struct tls_connect *to);

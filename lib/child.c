@@ -30,6 +30,12 @@ static struct conf *conf;
 static uint32_t generation;
 static struct chan_handlers master_handlers;
 
+/* child_play - no role, only its configuration */
+void child_play(const struct conf *played)
+{
+	self.conf = played;
+}
+
 /* child_self - for modules that need the configuration in force */
 const struct child_self *child_self(void)
 {

@@ -72,3 +72,6 @@ const struct child_self *child_start(const struct child *child, int argc, char *
 
 /* What child_start() returned, for modules that need the configuration in force. */
 const struct child_self *child_self(void);
+
+/* For a program that is no role and uses modules of one: the configuration that they shall see. */
+void child_play(const struct conf *conf);
