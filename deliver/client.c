@@ -183,6 +183,9 @@ static void on_transaction(struct client *c, const struct words *words)
 	case PIPELINE_REFUSED:
 		client_end(c, OPEN_REFUSED, words);
 		break;
+	case PIPELINE_NO_IPV6:
+		client_end(c, OPEN_NO_IPV6, words);
+		break;
 	case PIPELINE_CONFUSED:
 		words_set(&ours, 0, "4.5.0", "unexpected reply at %s: %u %.*s",
 		    pipeline_action(&c->pipeline), words->code, (int)words->len, words->text);
@@ -379,6 +382,7 @@ static struct client *make(
 	reply_init(&c->reply);
 	pipeline_init(&c->pipeline, &pipeline_ops, c);
 	c->pipeline.lmtp = setup->lmtp;
+	c->pipeline.try_ipv4 = setup->try_ipv4;
 	if (setup->max_messages)
 		c->pipeline.max = setup->max_messages;
 	return c;
@@ -416,7 +420,10 @@ struct client *client_adopt(
 		return NULL;
 	}
 	c->conn = conn;
-	client_enter(c, CLIENT_GREETING);
+	if (setup->implicit_tls)
+		client_secure(c, 0);
+	else
+		client_enter(c, CLIENT_GREETING);
 	return c;
 }
 

@@ -52,6 +52,7 @@ struct client_setup {
 	uint32_t idle_ms;      /* without a job, then QUIT; 0: forever */
 	uint32_t max_messages; /* 0: no limit */
 	enum conf_pipelining pipelining;
+	bool try_ipv4; /* a refusal that is about IPv6 ends the client with OPEN_NO_IPV6 */
 	bool lmtp; /* LHLO, and the end of data answered by recipient (RFC 2033) */
 	/*
 	 * CONF_TLS_NONE (or UNSET): plaintext. OPPORTUNISTIC: STARTTLS where it is offered; a

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A client that ends before it was ready is replaced by one to the next address; once ready, its
+ * race.c finds an address that lets us connect; the client that gets its socket speaks. One that
+ * ends before it was ready starts the race anew among the addresses that are left; once ready, its
  * end is the hop's end.
  */
 #include "deliver/dial.h"
@@ -12,9 +13,13 @@
 
 #include "deliver/client.h"
 #include "deliver/hosts.h"
+#include "deliver/race.h"
 #include "deliver/resolve.h"
 #include "deliver/secure.h"
+#include "deliver/self.h"
+#include "deliver/source.h"
 #include "deliver/unix_ask.h"
+#include "deliver/verdict.h"
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/str.h"
@@ -24,14 +29,17 @@ struct dial {
 	struct resolve *question;
 	struct unix_ask *ask;
 	struct client *client;
-	bool by_mx, ready, bind;
+	bool by_mx, ready;
+	bool ipv4;    /* the site refuses what comes over IPv6 */
+	bool no_ipv6; /* a refusal of IPv6 may be answered by IPv4 */
 	uint16_t port;
-	unsigned next; /* address to try */
+	struct race race;
+	unsigned addr; /* that the client is connected to */
 	struct client_setup setup;
 	enum conf_tls tls;        /* as OPEN wants it; setup.tls is for the address at hand */
-	bool plain;               /* the address at hand has failed with TLS */
+	int plain;                /* this address has failed with TLS; -1: none */
 	char name[DNS_NAME_SIZE]; /* of a fixed host, as it was configured */
-	struct conf_addr source4, source6; /* family 0: none */
+	struct race_source source;
 	char hello[256], credential[256];
 	enum open_verdict verdict; /* the most telling so far */
 	struct words words;
@@ -39,6 +47,7 @@ struct dial {
 };
 
 static const struct client_ops ops;
+static const struct race_ops race_ops;
 
 int dial_weight(enum open_verdict verdict)
 {
@@ -61,6 +70,7 @@ static void free_dial(struct dial *d)
 {
 	resolve_cancel(d->question);
 	unix_ask_cancel(d->ask);
+	race_end(&d->race);
 	client_free(d->client);
 	free(d);
 }
@@ -109,45 +119,59 @@ static void want_tls(struct dial *d, const struct host_addr *addr)
 	d->setup.secure.name = d->by_mx ? d->hosts.names[addr->host] : d->name;
 	d->setup.tls = secure_wanted(d->tls, d->credential[0], &addr->addr);
 	if (d->setup.tls == CONF_TLS_OPPORTUNISTIC && !d->setup.implicit_tls &&
-	    (d->plain || secure_is_broken(&d->setup.secure)))
+	    ((int)d->addr == d->plain || secure_is_broken(&d->setup.secure)))
 		d->setup.tls = CONF_TLS_NONE;
 }
 
-/* connect_to - begin with one address; false: it can't be tried, errno says why */
-static bool connect_to(struct dial *d, const struct host_addr *addr)
+/* on_failed - an address can't be connected */
+static void on_failed(void *arg, unsigned addr, int error)
 {
-	struct sockaddr_storage to, from;
-	const struct conf_addr *source = addr->addr.family == 6 ? &d->source6 : &d->source4;
-	socklen_t to_len = dns_addr_sockaddr(&addr->addr, d->port, &to), from_len = 0;
-	name_address(d, addr);
-	want_tls(d, addr);
-	errno = EADDRNOTAVAIL;
-	if (d->bind && !source->family)
-		return false;
-	if (d->bind)
-		from_len = conf_addr_sockaddr(source, &from);
-	d->client = client_connect(&d->setup, (struct sockaddr *)&to, to_len,
-	    d->bind ? (struct sockaddr *)&from : NULL, from_len, &ops, d);
-	return d->client;
+	struct dial *d = arg;
+	struct words words;
+	name_address(d, &d->hosts.addrs[addr]);
+	words_set(&words, 0, "4.4.1", "%s",
+	    error == ETIMEDOUT ? "connection timed out" : strerror(error));
+	remember(d, OPEN_UNREACHABLE, &words);
 }
 
-/* try_next - the next address, or the end of them */
-static void try_next(struct dial *d)
+/* on_over - no address is left, or we can't go on */
+static void on_over(void *arg, int error)
 {
-	struct words words;
-	while (d->next < d->hosts.naddrs) {
-		bool connecting = connect_to(d, &d->hosts.addrs[d->next++]);
-		d->plain = false;
-		if (connecting)
-			return;
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-			give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.1", strerror(errno));
-			return;
-		}
-		words_set(&words, 0, "4.4.1", "%s", strerror(errno));
-		remember(d, OPEN_UNREACHABLE, &words);
+	struct dial *d = arg;
+	if (error)
+		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.1", strerror(error));
+	else
+		give_up(d, d->verdict, &d->words);
+}
+
+/* on_won - an address is connected */
+static void on_won(void *arg, unsigned addr, int fd)
+{
+	struct dial *d = arg;
+	d->addr = addr;
+	name_address(d, &d->hosts.addrs[addr]);
+	want_tls(d, &d->hosts.addrs[addr]);
+	d->setup.try_ipv4 = d->no_ipv6 && d->hosts.addrs[addr].addr.family == 6;
+	d->client = client_adopt(&d->setup, fd, &ops, d);
+	if (!d->client)
+		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.1", strerror(errno));
+}
+
+static const struct race_ops race_ops = {.won = on_won, .failed = on_failed, .over = on_over};
+
+/* try_hosts - the addresses are known */
+static void try_hosts(struct dial *d)
+{
+	d->no_ipv6 = hosts_have(&d->hosts, 4) && (!d->source.bind || d->source.v4.family);
+	if (race_init(&d->race, &race_ops, d) < 0) {
+		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
+		return;
 	}
-	give_up(d, d->verdict, &d->words);
+	d->race.hosts = &d->hosts;
+	d->race.port = d->port;
+	d->race.connect_ms = d->setup.connect_ms;
+	d->race.source = &d->source;
+	race_run(&d->race);
 }
 
 /* on_ready - it lets us in */
@@ -185,17 +209,19 @@ static void on_ended(void *arg, enum open_verdict why, const struct words *words
 	if (over) {
 		free_dial(d);
 		hop_closed(hop, why, &copy);
-	} else if (why == OPEN_LOCAL_LIMIT) {
+	} else if (why == OPEN_LOCAL_LIMIT || !d->hosts.naddrs) {
 		give_up(d, why, &copy);
+	} else if (d->setup.try_ipv4 && verdict_no_ipv6(&copy)) {
+		give_up(d, OPEN_NO_IPV6, &copy);
 	} else if (why == OPEN_TLS && d->setup.tls == CONF_TLS_OPPORTUNISTIC &&
 		   !d->setup.implicit_tls) {
 		secure_note_broken(&d->setup.secure, copy.text, copy.len);
-		d->plain = true;
-		d->next--;
-		try_next(d);
+		d->plain = (int)d->addr;
+		d->hosts.addrs[d->addr].state = HOST_LEFT;
+		race_run(&d->race);
 	} else {
 		remember(d, why, &copy);
-		try_next(d);
+		race_run(&d->race);
 	}
 }
 
@@ -229,6 +255,15 @@ static void dns_failed(struct dial *d, enum dns_verdict verdict, struct msg_byte
 	give_up(d, open, &words);
 }
 
+/* read_hosts - over which families we may go there; a host that has but IPv6 is reached by that */
+static int read_hosts(struct dial *d, struct msg_bytes list)
+{
+	bool ipv6 = child_self()->conf->deliver.ipv6;
+	int rc = hosts_read(list, ipv6 && !d->ipv4, random_below, &d->hosts);
+	return rc == -ENOENT && ipv6 && d->ipv4 ? hosts_read(list, true, random_below, &d->hosts)
+						: rc;
+}
+
 /* on_resolved - dnscache's answer */
 static void on_resolved(
     void *arg, enum dns_verdict verdict, struct msg_bytes hosts, struct msg_bytes text)
@@ -239,13 +274,15 @@ static void on_resolved(
 		dns_failed(d, verdict, text);
 		return;
 	}
-	int rc = hosts_read(hosts, child_self()->conf->deliver.ipv6, random_below, &d->hosts);
+	int rc = read_hosts(d, hosts);
 	if (rc == -ENOENT)
 		give_up_ours(d, OPEN_UNREACHABLE, "4.4.1", "no address that we may use");
 	else if (rc < 0)
 		give_up_ours(d, OPEN_DNS, "4.4.3", "dnscache's answer makes no sense");
+	else if (d->by_mx && !self_cut(&d->hosts, child_self()->conf, d->port))
+		give_up_ours(d, OPEN_LOOP, "5.4.6", "mail for the domain loops back to this host");
 	else
-		try_next(d);
+		try_hosts(d);
 }
 
 /* on_socket - master's answer: a Unix socket that stands, or why not */
@@ -262,30 +299,6 @@ static void on_socket(void *arg, int fd)
 		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.0", strerror(errno));
 }
 
-/* take_source - the addresses and the name we go out with */
-static int take_source(struct dial *d, struct msg_bytes title)
-{
-	const struct conf *conf = child_self()->conf;
-	const struct conf_source *source = NULL;
-	char name[256];
-	if (title.len) {
-		if (str_copy_n(name, sizeof(name), title.data, title.len) < 0)
-			return -EINVAL;
-		source = conf_source(conf, name);
-		if (!source)
-			return -ENOENT;
-	}
-	for (size_t i = 0; source && i < source->address.n; i++) {
-		const struct conf_addr *addr = &source->address.v[i];
-		struct conf_addr *to = addr->family == AF_INET6 ? &d->source6 : &d->source4;
-		if (!to->family)
-			*to = *addr;
-		d->bind = true;
-	}
-	return str_copy(d->hello, sizeof(d->hello),
-	    source && source->hello[0] ? source->hello : conf->hostname);
-}
-
 /* dial_open - find the addresses, then try them */
 static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 {
@@ -299,6 +312,8 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 	hop->carrier = d;
 	d->hop = hop;
 	d->by_mx = msg->by_mx;
+	d->ipv4 = msg->ipv4;
+	d->plain = -1;
 	d->port = msg->port;
 	d->tls = (enum conf_tls)msg->tls;
 	str_copy_n(d->name, sizeof(d->name), msg->host.data, msg->host.len);
@@ -320,7 +335,8 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 	str_copy_n(hop->host, sizeof(hop->host), msg->host.data, msg->host.len);
 	if (unfit) {
 		give_up_ours(d, OPEN_REFUSED, "4.7.0", "the login's name is too long");
-	} else if (take_source(d, msg->source) < 0) {
+	} else if (source_take(child_self()->conf, msg->source, random_below, &d->source,
+		       d->hello) < 0) {
 		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.5", "the configured source is unknown");
 	} else if (msg->host.len && msg->host.data[0] == '/') {
 		d->tls = d->setup.tls = CONF_TLS_NONE; /* the path is on this host */
@@ -328,7 +344,7 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 		if (!d->ask)
 			give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.0", strerror(errno));
 	} else if (hosts_literal(msg->host, &d->hosts) == 0) {
-		try_next(d);
+		try_hosts(d);
 	} else {
 		d->question =
 		    resolve_site(d->by_mx ? DNS_SITE_MX : DNS_SITE_HOST, msg->host, on_resolved, d);

@@ -20,13 +20,28 @@ static void shuffle(uint8_t *order, unsigned from, unsigned to, unsigned (*rando
 	}
 }
 
-/* add - the addresses of one family of one host */
-static void add(struct hosts *out, const struct dns_host *host, unsigned index, unsigned family)
+/* nth - the n-th address of one family of a host; NULL: it has not so many */
+static const struct dns_addr *nth(const struct dns_host *host, unsigned family, unsigned n)
 {
-	for (unsigned i = 0; i < host->naddrs && out->naddrs < HOSTS_TRY_MAX; i++)
-		if (host->addrs[i].family == family)
-			out->addrs[out->naddrs++] =
-			    (struct host_addr){.addr = host->addrs[i], .host = (uint8_t)index};
+	for (unsigned i = 0; i < host->naddrs; i++)
+		if (host->addrs[i].family == family && n-- == 0)
+			return &host->addrs[i];
+	return NULL;
+}
+
+/* add - the addresses of one host, the families by turns */
+static void add(struct hosts *out, const struct dns_host *host, unsigned index, bool ipv6)
+{
+	const struct dns_addr *addr[2];
+	for (unsigned n = 0; n < DNS_ADDRS_MAX; n++) {
+		addr[0] = ipv6 ? nth(host, 6, n) : NULL;
+		addr[1] = nth(host, 4, n);
+		for (unsigned k = 0; k < 2; k++)
+			if (addr[k] && out->naddrs < HOSTS_TRY_MAX)
+				out->addrs[out->naddrs++] = (struct host_addr){.addr = *addr[k],
+				    .preference = host->preference,
+				    .host = (uint8_t)index};
+	}
 }
 
 /* read_list - all hosts of the list; how many, or -EBADMSG */
@@ -61,12 +76,18 @@ int hosts_read(struct msg_bytes list, bool ipv6, unsigned (*random)(unsigned), s
 	for (unsigned i = 0; i < (unsigned)n; i++) {
 		const struct dns_host *host = &hosts[order[i]];
 		memcpy(out->names[i], host->name, sizeof(host->name));
-		if (ipv6)
-			add(out, host, i, 6);
-		add(out, host, i, 4);
+		add(out, host, i, ipv6);
 	}
 	out->nhosts = (unsigned)n;
 	return out->naddrs ? 0 : -ENOENT;
+}
+
+bool hosts_have(const struct hosts *hosts, unsigned family)
+{
+	for (unsigned i = 0; i < hosts->naddrs; i++)
+		if (hosts->addrs[i].addr.family == family)
+			return true;
+	return false;
 }
 
 int hosts_literal(struct msg_bytes host, struct hosts *out)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * From what DNS said of a domain to the addresses that are tried, in order (RFC 5321 §5.1): hosts
- * by preference, equal ones in random order so that each takes its share, of a host IPv6 before
- * IPv4. Pure.
+ * by preference, equal ones in random order so that each takes its share, of a host IPv6 and IPv4
+ * by turns, IPv6 first (RFC 8305 §4). Pure.
  */
 #pragma once
 
@@ -13,9 +13,17 @@
 
 #define HOSTS_TRY_MAX 16 /* addresses tried for one OPEN */
 
+enum host_state {
+	HOST_LEFT,   /* may be tried */
+	HOST_TRYING, /* a connect() is under way */
+	HOST_TRIED
+};
+
 struct host_addr {
 	struct dns_addr addr;
+	uint16_t preference;
 	uint8_t host; /* index of its name */
+	enum host_state state;
 };
 
 struct hosts {
@@ -30,6 +38,9 @@ struct hosts {
  */
 int hosts_read(
     struct msg_bytes list, bool ipv6, unsigned (*random)(unsigned below), struct hosts *out);
+
+/* Whether the list has an address of that family, 4 or 6. */
+bool hosts_have(const struct hosts *hosts, unsigned family);
 
 /* A host that is an address itself, with or without brackets: 0, or -EINVAL when it is a name. */
 int hosts_literal(struct msg_bytes host, struct hosts *out);

@@ -421,6 +421,10 @@ enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *wor
 		return verdict_closing(words) ? PIPELINE_ENDS : PIPELINE_CONFUSED;
 	uint32_t pos = tx->heard;
 	enum stage stage = stage_at(tx, pos);
+	if (p->try_ipv4 && pos < tx->sent && stage != STAGE_RSET && verdict_no_ipv6(words)) {
+		job_decide_rest(tx->job, OUT_NOT_TRIED, words);
+		return PIPELINE_NO_IPV6;
+	}
 	if (verdict_closing(words))
 		return on_closing(p, tx, stage, words);
 	/* Nothing outstanding: only a peer that breaks off a body has something to say. */

@@ -62,6 +62,7 @@ struct pipeline {
 	uint32_t answered; /* of them, ended by the peer's replies */
 	uint32_t carried;  /* of them, ended by a final 2xx */
 	bool lmtp;         /* the end of data has a reply for each accepted recipient */
+	bool try_ipv4;     /* it may be another matter over IPv4: verdict_no_ipv6() */
 	bool closing;      /* begins none any more */
 	bool reset;        /* the peer may still hold a transaction: RSET comes first */
 	unsigned count, head;
@@ -73,6 +74,7 @@ enum pipeline_verdict {
 	PIPELINE_GOES_ON,
 	PIPELINE_ENDS,    /* the peer closes (421), or refused a RSET: use the connection no more */
 	PIPELINE_REFUSED, /* the peer refuses us (530 to MAIL) */
+	PIPELINE_NO_IPV6, /* it refuses what comes over IPv6: nothing was tried */
 	PIPELINE_CONFUSED /* a reply that fits nothing: the connection is out of step */
 };
 

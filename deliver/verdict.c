@@ -61,6 +61,20 @@ enum outcome verdict_message(const struct words *words)
 	}
 }
 
+bool verdict_no_ipv6(const struct words *words)
+{
+	static const char *const phrases[] = {
+	    "IPv6", "PTR", "reverse DNS", "rDNS", "reverse lookup"};
+	/* 7.25: no PTR (RFC 7372 §3.4); 7.1 and bare codes say it in words. */
+	bool policy = status_is(words, "7.1") || status_is(words, "7.0") || status_is(words, "0.0");
+	if (verdict_class(words) < 4)
+		return false;
+	for (size_t i = 0; policy && i < sizeof(phrases) / sizeof(phrases[0]); i++)
+		if (says(words, phrases[i]))
+			return true;
+	return status_is(words, "7.25") || (status_is(words, "7.26") && says(words, "IPv6"));
+}
+
 bool verdict_refuses_us(const struct words *words)
 {
 	return words->code == 530;

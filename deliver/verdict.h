@@ -29,5 +29,11 @@ enum outcome verdict_message(const struct words *words);
  */
 bool verdict_refuses_us(const struct words *words);
 
+/*
+ * Whether a refusal is about IPv6: the address has no name, or no authentication that this host
+ * wants to see there. Over IPv4 it may be another matter.
+ */
+bool verdict_no_ipv6(const struct words *words);
+
 /* A reply to greeting, EHLO or HELO that isn't 2xx: OPEN_REFUSED or OPEN_THROTTLED. */
 enum open_verdict verdict_open(const struct words *words);

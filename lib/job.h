@@ -59,7 +59,8 @@ enum open_verdict {
 	OPEN_LOST = 8,        /* broke down while in use */
 	OPEN_IDLE = 9,        /* closed in peace: idle, told to, or its last message carried */
 	OPEN_LOCAL_LIMIT = 10, /* our own limit (descriptors, memory): not the site's fault */
-	OPEN_NO_IPV6 = 11      /* it refuses us over IPv6 and has IPv4 addresses too */
+	OPEN_NO_IPV6 = 11,     /* it refuses us over IPv6 and has IPv4 addresses too */
+	OPEN_LOOP = 12         /* we are the domain's best host: its recipients bounce (5.4.6) */
 };
 
 /* how a peer took what was written ahead of its replies (RFC 2920), as its connection ends */

@@ -283,7 +283,7 @@ static bool open_conn(struct pool *pool, uint8_t target, bool scout)
 	    .source = msg_str(pool->source), .site = msg_str(pool->site->name),
 	    .connect_ms = limits->connect_timeout, .reply_ms = limits->reply_timeout,
 	    .idle_ms = limits->idle, .max_messages = limits->messages_per_connection,
-	    .pipelining = limits->pipelining);
+	    .pipelining = limits->pipelining, .ipv4 = pool->site->ipv4_until > now_ms());
 	return true;
 }
 

@@ -289,6 +289,7 @@ enum {
 	SITE_PROBE = 9,
 	SITE_TROUBLE_AT = 10,
 	SITE_ONE_DOMAIN = 11,
+	SITE_IPV4 = 13,
 	SITE_TEXTS = 128,
 	SITE_TROUBLE = 128,
 };
@@ -308,6 +309,7 @@ static const struct {
     {SITE_PROBE, offsetof(struct row_site, probe_ms)},
     {SITE_TROUBLE_AT, offsetof(struct row_site, trouble_ms)},
     {SITE_ONE_DOMAIN, offsetof(struct row_site, one_domain)},
+    {SITE_IPV4, offsetof(struct row_site, ipv4_ms)},
 };
 
 #define SITE_NUMBERS (sizeof(site_numbers) / sizeof(site_numbers[0]))

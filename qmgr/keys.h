@@ -125,6 +125,7 @@ struct row_site {
 	uint64_t hold_ms, try_ms;       /* of the ceiling */
 	uint64_t recipients;            /* per message, if it takes fewer than configured */
 	uint64_t one_domain;            /* 1: wants one domain a message */
+	uint64_t ipv4_ms;               /* spared IPv6 until then */
 	uint64_t down_ms;               /* down since; 0: up */
 	uint64_t interval_ms, probe_ms; /* its probes: the distance, and the next one */
 	uint64_t trouble_ms;            /* time of the last trouble */

@@ -232,6 +232,12 @@ static void null_mx(struct dest *dest)
 	refuse(dest, 556, "5.1.10", "the domain takes no mail (null MX)");
 }
 
+/* loops - RFC 5321 §5.1: nobody is better than we are, and we don't take it for ourselves */
+static void loops(struct dest *dest)
+{
+	refuse(dest, 554, "5.4.6", "mail for the domain loops back to this host");
+}
+
 /* lookup_refused - deliver asked the same dnscache later */
 void lookup_refused(struct dest *dest, enum open_verdict verdict)
 {
@@ -241,6 +247,8 @@ void lookup_refused(struct dest *dest, enum open_verdict verdict)
 	dest->bound_until = now_ms() + LOOKUP_TTL_MIN_S * UINT64_C(1000);
 	if (verdict == OPEN_NULL_MX)
 		null_mx(dest);
+	else if (verdict == OPEN_LOOP)
+		loops(dest);
 	else
 		no_domain(dest);
 }

@@ -27,7 +27,7 @@ void lookup_forget(struct dest *dest);
 
 /* The link to dnscache is new. */
 void lookup_linked(void);
-/* deliver found out that the domain takes no mail (OPEN_NO_DOMAIN, OPEN_NULL_MX). */
+/* deliver found out that the domain takes no mail (OPEN_NO_DOMAIN, OPEN_NULL_MX, OPEN_LOOP). */
 void lookup_refused(struct dest *dest, enum open_verdict verdict);
 /* dns_back */
 void lookup_back(void);

@@ -64,7 +64,8 @@ static void trouble(struct conn *conn, uint8_t verdict, uint16_t code, struct ms
     struct msg_bytes host, struct msg_bytes text)
 {
 	struct pool *pool = conn->pool;
-	if (conn->dest && (verdict == OPEN_NO_DOMAIN || verdict == OPEN_NULL_MX)) {
+	if (conn->dest &&
+	    (verdict == OPEN_NO_DOMAIN || verdict == OPEN_NULL_MX || verdict == OPEN_LOOP)) {
 		struct dest *dest = dest_find(conn->dest, strlen(conn->dest));
 		conn_gone(conn);
 		if (dest)
@@ -73,6 +74,10 @@ static void trouble(struct conn *conn, uint8_t verdict, uint16_t code, struct ms
 	}
 	bool lone = fallback_lone(conn);
 	conn_gone(conn);
+	if (verdict == OPEN_NO_IPV6) {
+		site_refuses_ipv6(pool, host, text);
+		return;
+	}
 	if (lone) {
 		site_set_trouble(pool->site, site_verdict_name(verdict), code, status, host, text);
 		fallback_failed(pool);

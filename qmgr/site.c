@@ -39,6 +39,8 @@ static const char *const verdicts[] = {
     [OPEN_LOST] = "lost",
     [OPEN_IDLE] = "idle",
     [OPEN_LOCAL_LIMIT] = "local_limit",
+    [OPEN_NO_IPV6] = "no_ipv6",
+    [OPEN_LOOP] = "loop",
 };
 
 /* site_verdict_name - for logs */
@@ -301,6 +303,20 @@ void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
 		site_trouble(site, THROTTLE_ENTRY);
 	else
 		site_down(site, site_verdict_name(verdict));
+}
+
+/* site_refuses_ipv6 - the other way at once: what was refused was no word about the mail */
+void site_refuses_ipv6(struct pool *pool, struct msg_bytes host, struct msg_bytes text)
+{
+	struct site *site = pool->site;
+	site->ipv4_until = now_ms() + SITE_IPV4_MS;
+	keep_changed(site);
+	log_event(LOG_INFO, 0, "site", LOG_STR("site", site->name), LOG_STR("state", "ipv4"),
+	    LOG_BYTES("host", host.data, host.len), LOG_BYTES("words", text.data, text.len));
+	if (site->state == SITE_DOWN) /* that was its probe */
+		site_probe(site);
+	else
+		dispatch_pool(pool);
 }
 
 /* site_opened - it stands */

@@ -34,6 +34,7 @@
 #define SITE_NOTICE_CONNECTIONS 4
 #define SITE_PROBE_FIXED_MS     120000 /* a fixed hop is probed at least so often */
 #define SITE_PROBE_OURS_MS      5000   /* so are our own sites */
+#define SITE_IPV4_MS            86400000 /* how long a site that refuses IPv6 is spared it */
 #define SITE_RESERVE_FROM       3      /* connections from which on urgent mail has its own */
 #define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
 #define POOL_WINDOW             4      /* jobs a connection has at a time */
@@ -81,6 +82,7 @@ struct site {
 	uint64_t probe_interval, probe_at;
 	uint64_t down_since;
 	uint64_t full_until;      /* our own limit was met: none is opened before */
+	uint64_t ipv4_until;      /* it refused us over IPv6: IPv4 only until then; 0: both */
 	struct trouble *trouble;  /* the last one; NULL: none */
 	struct pool *probe_pool;  /* what failed last */
 	struct event *timer;      /* probe, or the next try to open one more; qmgr/alarm.h */
@@ -150,6 +152,8 @@ void site_set_trouble(struct site *site, const char *what, uint16_t code, struct
 /* A connection didn't come to be, or the site refused us. */
 void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
     struct msg_bytes status, struct msg_bytes host, struct msg_bytes text);
+/* It refuses what comes over IPv6: IPv4 at once, and for SITE_IPV4_MS. */
+void site_refuses_ipv6(struct pool *pool, struct msg_bytes host, struct msg_bytes text);
 /* A connection stands. */
 void site_opened(struct pool *pool);
 /* A connection is gone: if that was the probe without a word, there is another one. */

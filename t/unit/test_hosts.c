@@ -85,6 +85,32 @@ static void test_verdicts(void **state)
 	}
 }
 
+static void test_ipv6_refusals(void **state)
+{
+	static const struct {
+		unsigned code;
+		const char *status, *text;
+		bool is;
+	} t[] = {
+	    {550, "5.7.1", "does not meet IPv6 sending guidelines regarding PTR", true},
+	    {550, "5.7.25", "no name for your address", true},
+	    {421, "4.7.0", "IPv6 without authentication", true},
+	    {554, "5.0.0", "we want a PTR record", true},
+	    {450, "4.7.25", "reverse hostname not found", true},
+	    {550, "5.7.1", "spam", false},
+	    {550, "5.1.1", "no such user ipv6@example.net", false},
+	    {452, "4.2.2", "PTR mailbox full", false},
+	    {250, "2.7.1", "IPv6 is fine", false},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct words w;
+		words_set(&w, t[i].code, t[i].status, "%s", t[i].text);
+		if (verdict_no_ipv6(&w) != t[i].is)
+			fail_msg("row %zu", i);
+	}
+}
+
 static unsigned calls;
 static unsigned always_last(unsigned below)
 {
@@ -138,11 +164,37 @@ static void test_hosts(void **state)
 	assert_int_equal(hosts_literal(msg_str("mx.example.net"), &h), -EINVAL);
 }
 
+static void test_families_by_turns(void **state)
+{
+	static const char *const in[] = {
+	    "2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2"};
+	static const unsigned families[] = {6, 4, 6, 4, 6};
+	static struct hosts h;
+	unsigned char buf[1024];
+	struct wire_out out;
+	struct dns_host host = {.preference = 7, .name = "a"};
+	(void)state;
+	for (size_t i = 0; i < 5; i++)
+		dns_addr_parse(in[i], strlen(in[i]), &host.addrs[host.naddrs++]);
+	wire_out_fixed(&out, buf, sizeof(buf));
+	dns_host_put(&out, &host);
+	assert_int_equal(hosts_read(msg_bytes(buf, out.len), true, always_last, &h), 0);
+	assert_int_equal(h.naddrs, 5);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(h.addrs[i].addr.family, families[i]);
+		assert_int_equal(h.addrs[i].preference, 7);
+		assert_int_equal(h.addrs[i].state, HOST_LEFT);
+	}
+	assert_true(hosts_have(&h, 6) && hosts_have(&h, 4));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_words),
 	    cmocka_unit_test(test_verdicts),
+	    cmocka_unit_test(test_ipv6_refusals),
+	    cmocka_unit_test(test_families_by_turns),
 	    cmocka_unit_test(test_hosts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
