@@ -4,7 +4,7 @@
  *
  *   dot_form  DOT_STUFF      plain text with LF or CRLF -> stored form: sendmail, notices, BDAT
  *             DOT_STUFF_STOP the same up to a line that is a lone dot: sendmail without -i
- *             DOT_NORMALISE  a body as it came from a client that sends LF for CRLF -> stored form
+ *             DOT_NORMALISE  what came by DATA from a client that sends LF for CRLF -> stored form
  *   dot_plain                stored form -> plain text with LF or CRLF: local delivery
  *
  * All are resumable at any byte: what can't be decided yet is kept inside (never more than two

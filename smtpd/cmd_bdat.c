@@ -115,7 +115,7 @@ struct verdict bdat_run(struct session *s)
 		struct verdict v = body_begin(s);
 		if (v.code)
 			return drop(s, v);
-		dot_form_init(&tx->form, body_mends(s) ? DOT_NORMALISE : DOT_STUFF);
+		dot_form_init(&tx->form, DOT_STUFF); /* nobody has stuffed it yet */
 	}
 	tx->last = s->cmd.last;
 	s->chunk = s->cmd.size;

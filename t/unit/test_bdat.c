@@ -165,7 +165,7 @@ static void bare(void **state)
 	    {"a\r", "b\r\n", false, "a b\r\n"},
 	    {"a\r", "\nb\r\n", false, NULL},
 	    {"a\r\n", "\nb\r\n", false, "a\r\n\r\nb\r\n"},
-	    {"a\r\n.\r", "\rb\r\n", false, "a\r\n. b\r\n"},
+	    {"a\r\n.\r", "\rb\r\n", false, "a\r\n.. b\r\n"},
 	    {"a\r\n.", "\nQUIT\r\n", false, "a\r\n..\r\nQUIT\r\n"},
 	    {"a", "b\r", false, "ab\r\n"},
 	    {"a\rb", "c\r\n", true, "a bc\r\n"},

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * SMTP smuggling, tried with every short sequence of CR, LF, dot, NUL and a letter: in a body only
- * CRLF.CRLF ends it, in a chunk nothing does, in a command only CRLF ends a line. The oracles are
- * searches over the whole text, not state machines.
+ * CRLF.CRLF ends it, in a chunk nothing does, in a command only CRLF ends a line. A listener that
+ * mends line ends takes LF in a command too, and LF.LF for a body's end where no CR came before;
+ * what it stores is strict. The oracles are searches over the whole text, not state machines.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@
 #include "smtpd/session.h"
 #include "smtpd_world.h"
 
-enum { BODY_MAX = 6, CHUNK_MAX = 5, COMMAND_MAX = 5 }; /* bytes of a sequence */
+enum { BODY_MAX = 6, MENDED_MAX = 5, CHUNK_MAX = 5, COMMAND_MAX = 5 }; /* bytes of a sequence */
 
 static const char letters[] = {'\r', '\n', '.', '\0', 'x'};
 enum { LETTERS = sizeof(letters) };
@@ -231,16 +232,154 @@ static void chunks(void **state)
 	talk_end(&t);
 }
 
+/* -- a listener that mends line ends ----------------------------------------------------------- */
+
+/* mending - from the next session on, or no more */
+static void mending(bool on)
+{
+	world.listener.line_endings = on ? CONF_LINES_NORMALISE : CONF_LINES_REFUSE;
+}
+
+/* stored_behind - what was stored behind the header */
+static struct text stored_behind(void)
+{
+	unsigned char envelope[4096];
+	struct envelope env;
+	char body[4096];
+	struct text t = {.len = 0};
+	memset(body, 0xff, sizeof(body));
+	world_stored(&env, body, sizeof(body), envelope);
+	char *at = strstr(body, "\r\nX: y\r\n\r\n"), *end = body + sizeof(body);
+	assert_non_null(at);
+	while ((unsigned char)end[-1] == 0xff)
+		end--;
+	add(&t, at + 10, (size_t)(end - 1 - (at + 10)));
+	return t;
+}
+
+/* essence - the letters and NULs of a text, which nothing may add to or take from */
+static struct text essence(const struct text *in)
+{
+	struct text out = {.len = 0};
+	for (size_t i = 0; i < in->len; i++)
+		if (in->at[i] == 'x' || in->at[i] == '\0')
+			add(&out, in->at + i, 1);
+	return out;
+}
+
+/* stored_strictly - whole lines, no mark in them, and the letters that came */
+static void stored_strictly(const struct text *body)
+{
+	struct text got = stored_behind(), a = essence(&got), b = essence(body);
+	if (!whole_lines(got.at, got.len) || mark_at(&got) != got.len)
+		fail_msg("of %s not strict", shown(body));
+	if (a.len != b.len || memcmp(a.at, b.at, a.len) != 0)
+		fail_msg("of %s other letters", shown(body));
+}
+
+/* mended_end - where such a body ends: at LF.LF with no CR before, else at CRLF.CRLF */
+static size_t mended_end(const struct text *t, size_t header, size_t *mark)
+{
+	const char *cr = memchr(t->at, '\r', t->len), *lf = memmem(t->at, t->len, "\n.\n", 3);
+	const char *crlf = memmem(t->at + header - 2, t->len - header + 2, "\r\n.\r\n", 5);
+	bool first = lf && (!cr || cr > lf);
+	*mark = first ? 2 : 3;
+	if (first)
+		return (size_t)(lf - t->at) + 1;
+	return crlf ? (size_t)(crlf - t->at) + 2 : t->len;
+}
+
+/* try_mended - a sequence behind such a header, then such an end and a command */
+static void try_mended(struct talk *t, const char *header, const char *before, size_t n,
+    unsigned number, const char *end)
+{
+	struct text sent = {.len = 0}, body = {.len = 0};
+	size_t head = strlen(header), mark;
+	add(&sent, header, head);
+	add(&sent, before, strlen(before));
+	add_sequence(&sent, n, number);
+	add(&sent, end, strlen(end));
+	size_t at = mended_end(&sent, head, &mark);
+	if (at + mark != sent.len)
+		return; /* ends before, or not here */
+	add(&body, sent.at + head, at - head);
+	add(&sent, "NOOP\r\n", 6);
+	transaction(t, "DATA\r\n");
+	talk_said(t);
+	talk_feed(t, sent.at, sent.len);
+	static const char *const want[] = {"250 2.0.0 queued", "250 2.0.0 Ok"};
+	says(t, want, 2, &sent);
+	stored_strictly(&body);
+}
+
+/* One CR, and nothing but CRLF.CRLF ends a body; without any, LF.LF does. */
+static void mended_bodies(void **state)
+{
+	static const char *const ends[] = {"\r\n.\r\n", "\n.\n"}, *const before[] = {"", "x"};
+	struct talk t;
+	(void)state;
+	mending(true);
+	begin(&t);
+	for (size_t n = 0; n <= MENDED_MAX; n++)
+		for (unsigned i = 0; i < sequences(n) * 4; i++) {
+			const char *in_front = before[i & 1], *end = ends[i >> 1 & 1];
+			try_mended(&t, "X: y\r\n\r\n", in_front, n, i / 4, end);
+			try_mended(&t, "X: y\n\n", in_front, n, i / 4, end);
+		}
+	talk_end(&t);
+	mending(false);
+}
+
+/* No chunk is ended by what is in it; a good one is stored as it is, dots and all. */
+static void mended_chunks(void **state)
+{
+	static const char *const want[] = {"250 2.0.0", "250 2.0.0 queued", "250 2.0.0 Ok"};
+	struct talk t;
+	(void)state;
+	mending(true);
+	begin(&t);
+	for (size_t n = 0; n <= CHUNK_MAX; n++)
+		for (unsigned i = 0; i < sequences(n); i++) {
+			struct text body = {.len = 0}, stored;
+			size_t cut = n ? i % (n + 1) : 0;
+			add_sequence(&body, n, i);
+			transaction(&t, "BDAT 8\r\nX: y\r\n\r\n");
+			talk_said(&t);
+			say_chunk(&t, body.at, cut, "");
+			say_chunk(&t, body.at + cut, n - cut, " LAST");
+			talk_feed(&t, "NOOP\r\n", 6);
+			says(&t, want, 3, &body);
+			stuff(&body, &stored);
+			if (whole_lines(body.at, n))
+				stored_is(&stored);
+			else
+				stored_strictly(&body);
+		}
+	talk_end(&t);
+	mending(false);
+}
+
+/* -- commands ---------------------------------------------------------------------------------- */
+
+/* no_bare_cr - each CR has an LF behind it */
+static bool no_bare_cr(const struct text *t)
+{
+	for (size_t i = 0; i < t->len; i++)
+		if (t->at[i] == '\r' && (i + 1 == t->len || t->at[i + 1] != '\n'))
+			return false;
+	return true;
+}
+
 /* try_command - a sequence between two commands: is the second one a line of its own? */
-static void try_command(size_t n, unsigned number)
+static void try_command(size_t n, unsigned number, bool mended)
 {
 	struct text sent = {.len = 0};
 	struct talk t;
 	add(&sent, "NOOP", 4);
 	add_sequence(&sent, n, number);
 	add(&sent, "QUIT\r\n", 6);
-	bool good = whole_lines(sent.at, sent.len);
-	bool alone = memcmp(sent.at + sent.len - 8, "\r\nQUIT\r\n", 8) == 0;
+	bool good = mended ? no_bare_cr(&sent) : whole_lines(sent.at, sent.len);
+	bool alone = memcmp(sent.at + sent.len - 7, "\nQUIT\r\n", 7) == 0;
 	begin(&t);
 	talk_feed(&t, sent.at, sent.len);
 	const char *said = talk_said(&t);
@@ -251,20 +390,29 @@ static void try_command(size_t n, unsigned number)
 	talk_end(&t);
 }
 
-/* Nothing but CRLF ends a command, and who sends something else is not talked to. */
+/*
+ * Nothing but CRLF ends a command, and LF where line ends are mended; who sends something else is
+ * not talked to.
+ */
 static void commands(void **state)
 {
 	(void)state;
 	for (size_t n = 0; n <= COMMAND_MAX; n++)
 		for (unsigned i = 0; i < sequences(n); i++)
-			try_command(n, i);
+			try_command(n, i, false);
+	mending(true);
+	for (size_t n = 0; n <= COMMAND_MAX; n++)
+		for (unsigned i = 0; i < sequences(n); i++)
+			try_command(n, i, true);
+	mending(false);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(bodies), TEST(chunks), TEST(commands)};
+	const struct CMUnitTest tests[] = {TEST(bodies), TEST(chunks), TEST(mended_bodies),
+	    TEST(mended_chunks), TEST(commands)};
 	world_begin();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	world_end();
