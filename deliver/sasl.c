@@ -138,6 +138,10 @@ enum sasl_verdict sasl_step(struct sasl *s, const char *challenge, char **say)
 {
 	char *copy = NULL;
 	*say = NULL;
+	if (s->complete) {
+		str_copy(s->error, sizeof(s->error), "it asks for more than there is to say");
+		return SASL_BROKEN;
+	}
 	if (strcmp(s->mechanism, "SCRAM-SHA-256") == 0 && too_many_rounds(s, challenge))
 		return SASL_BROKEN;
 	int r = gsasl_step64(s->session, challenge, say);

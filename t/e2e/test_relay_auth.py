@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import SOAK, wait_for
+from harness import SOAK, free_port, wait_for
 from logins import Logins
 from pki import Authority
 from test_auth import PASSWORD, USER, Server
@@ -223,6 +223,39 @@ route "b.test" {{ to = "tls://[{LOCAL}]:{server.submissions}"  auth = "us"  tls 
     server.b.wait_log(rf"login client=127.0.0.1 listener=submission tls=TLSv1.3 mechanism={mechanism} user=ann result=ok")
     server.b.wait_log(rf"login client=127.0.0.1 listener=submissions tls=TLSv1.3 mechanism={mechanism} user=ann result=ok")
     b.stop()
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_aiosmtpd(house, mechanism):
+    """Another server's idea of AUTH, under STARTTLS that it wants first; with a wrong secret too."""
+    from aiosmtpd.controller import Controller
+    from aiosmtpd.smtp import AuthResult
+    authority = Authority(house)
+    got, port = [], free_port()
+
+    class Handler:
+        async def handle_DATA(self, server, session, envelope):
+            got.append((session.auth_data.login, envelope.rcpt_tos))
+            return "250 taken"
+
+    def authenticate(server, session, envelope, name, data):
+        return AuthResult(success=name == mechanism and data.password == SECRET.encode(), auth_data=data, handled=False)
+    controller = Controller(
+        Handler(), hostname=LOCAL, port=port, tls_context=authority.server(LOCAL), require_starttls=True, auth_required=True,
+        authenticator=authenticate, auth_exclude_mechanism=[m for m in ("PLAIN", "LOGIN") if m != mechanism])
+    controller.start()
+    try:
+        b = house.baton(credentials=credentials(house), text=f'deliver {{ ca = "{authority.ca}" }}\n' + routes(
+            [("good", f"[{LOCAL}]:{port}", "good", 'tls = "verify"'), ("wrong", f"[{LOCAL}]:{port}", "wrong", "")]))
+        b.smtp().send("a@client.example.test", "x@good.test", BODY)
+        wait_for(lambda: got, 20)
+        assert got == [(Logins().user.encode(), ["x@good.test"])]
+        b.smtp().send("a@client.example.test", "x@wrong.test", BODY)
+        b.wait_log(rf'login \\"wrong\\" with {mechanism}: ', 20)
+        assert len(got) == 1
+        b.stop()
+    finally:
+        controller.stop()
 
 
 def test_config_is_checked(house):

@@ -8,9 +8,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/credentials.h"
+#include "t/unit/conffile.h"
 
 static const char file[] = "# name user secret\n"
 			   "\n"
@@ -73,12 +77,42 @@ static void test_too_long(void **state)
 	assert_int_equal(credentials_next(&at, &len, &line, &c), -EINVAL);
 }
 
+/* Only deliver gets what the file holds, and only where a route logs in. */
+static void test_who_gets_it(void **state)
+{
+	static const char secret[] = "ver-y-secret";
+	char text[1024], path[512];
+	(void)state;
+	snprintf(path, sizeof(path), "%s", conffile_write("credentials", "one u ver-y-secret\n"));
+	assert_int_equal(chmod(path, 0600), 0);
+	for (int logs_in = 0; logs_in < 2; logs_in++) {
+		struct conf_messages msgs = {0};
+		struct conf *conf = NULL;
+		snprintf(text, sizeof(text),
+		    "sites = \"\"\ncredentials = \"%s\"\nroute \"*\" { to = \"[h.example]:25\" %s "
+		    "}\n",
+		    path, logs_in ? "auth = \"one\"" : "");
+		assert_int_equal(conf_load_all(conffile_write("main.conf", text), &conf, &msgs), 0);
+		conf_messages_free(&msgs);
+		for (int role = ROLE_MASTER + 1; role < ROLE_COUNT; role++) {
+			unsigned char *buf;
+			size_t len;
+			assert_int_equal(conf_encode(conf, (enum role)role, &buf, &len), 0);
+			assert_int_equal(!!memmem(buf, len, secret, strlen(secret)),
+			    logs_in && role == ROLE_DELIVER);
+			free(buf);
+		}
+		conf_free(conf);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_find),
 	    cmocka_unit_test(test_lines),
 	    cmocka_unit_test(test_too_long),
+	    cmocka_unit_test(test_who_gets_it),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, conffile_setup, conffile_teardown);
 }
