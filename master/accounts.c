@@ -13,6 +13,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,6 +25,9 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/str.h"
+
+/* Before the number of a user that is asked for as such; no name that is asked for has a space. */
+#define BY_UID "uid "
 
 enum { PASSWD_BUFFER = 4096, PASSWD_BUFFER_MAX = 1 << 20, SWEEP_MS = 500 };
 
@@ -66,6 +70,16 @@ static int done_fd = -1;
 
 /* -- the threads ----------------------------------------------------------------------------- */
 
+/* look_up - by name, or by number */
+static int look_up(
+    const char *name, struct passwd *pw, char *buf, size_t size, struct passwd **found)
+{
+	size_t n = strlen(BY_UID);
+	if (strncmp(name, BY_UID, n) != 0)
+		return getpwnam_r(name, pw, buf, size, found);
+	return getpwuid_r((uid_t)strtoul(name + n, NULL, 10), pw, buf, size, found);
+}
+
 /* ask_host - one name; *login gets what the host writes */
 static enum account_verdict ask_host(const char *name, char *login)
 {
@@ -74,7 +88,7 @@ static enum account_verdict ask_host(const char *name, char *login)
 		char *buf = malloc(size);
 		if (!buf)
 			return ACCOUNT_UNSURE;
-		int e = getpwnam_r(name, &pw, buf, size, &found);
+		int e = look_up(name, &pw, buf, size, &found);
 		enum account_verdict v = ACCOUNT_UNSURE;
 		if (found && str_copy(login, ACCOUNTS_NAME_MAX, pw.pw_name) == 0)
 			v = ACCOUNT_EXISTS;
@@ -276,14 +290,10 @@ static bool may_be_login(const char *name)
 	return true;
 }
 
-/* accounts_ask - from the cache, or by a thread */
-void accounts_ask(const char *name, bool urgent, accounts_answer *fn, void *arg)
+/* ask - from the cache, or by a thread */
+static void ask(const char *name, bool urgent, accounts_answer *fn, void *arg)
 {
 	struct entry *e = NULL;
-	if (!may_be_login(name)) {
-		fn(ACCOUNT_UNKNOWN, "", arg);
-		return;
-	}
 	HASH_FIND_STR(entries, name, e);
 	if (e && !e->open && e->until_ms > clock_ms()) {
 		counter_add(C_keeper_cache_hits, 1);
@@ -306,6 +316,23 @@ void accounts_ask(const char *name, bool urgent, accounts_answer *fn, void *arg)
 	}
 	*w = (struct waiter){NULL, fn, arg};
 	LL_APPEND(e->waiters, w);
+}
+
+/* accounts_ask - what nobody can be called needs no look-up */
+void accounts_ask(const char *name, bool urgent, accounts_answer *fn, void *arg)
+{
+	if (may_be_login(name))
+		ask(name, urgent, fn, arg);
+	else
+		fn(ACCOUNT_UNKNOWN, "", arg);
+}
+
+/* accounts_ask_uid - a local user waits for it */
+void accounts_ask_uid(uint32_t uid, accounts_answer *fn, void *arg)
+{
+	char name[sizeof(BY_UID) + 10];
+	snprintf(name, sizeof(name), BY_UID "%u", uid);
+	ask(name, true, fn, arg);
 }
 
 /* accounts_prepare - let the name service load its modules */

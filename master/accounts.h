@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define ACCOUNTS_THREADS    4
 #define ACCOUNTS_NAME_MAX   256
@@ -42,3 +43,6 @@ int accounts_start(void);
  * guesses names.
  */
 void accounts_ask(const char *name, bool urgent, accounts_answer *answer, void *arg);
+
+/* Asks for the user of that number, likewise. */
+void accounts_ask_uid(uint32_t uid, accounts_answer *answer, void *arg);

@@ -121,6 +121,7 @@ static void on_asker_closed(struct chan *chan, void *arg)
 {
 	struct asker *asker = arg;
 	login_forget(chan);
+	submit_forget(chan);
 	chan_free(chan);
 	asker->chan = NULL;
 	if (asker->open == 0)

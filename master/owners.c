@@ -130,6 +130,12 @@ void owners_use(const struct conf *c)
 	textfile_use(&file, c->sender_owners);
 }
 
+/* owners_used - by the configuration */
+bool owners_used(void)
+{
+	return *conf->sender_owners;
+}
+
 /* is_own - no line says otherwise: the user's own name */
 static bool is_own(const char *user, const char *sender)
 {

@@ -9,10 +9,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "lib/conf.h"
 
 /* Uses the file of that configuration from now on; "": none, and anybody may send as anyone. */
 void owners_use(const struct conf *conf);
+
+/* Does such a file hold? */
+bool owners_used(void);
 
 /* 1: that user may send as `sender` ("" is everyone's); 0: no; -EAGAIN: the file can't be read. */
 int owners_allow(const char *user, const char *sender);

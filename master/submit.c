@@ -6,12 +6,14 @@
 #include "master/submit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/addr.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
 #include "lib/str.h"
+#include "master/accounts.h"
 #include "master/owners.h"
 #include "master/users.h"
 
@@ -22,7 +24,16 @@ struct usage {
 	UT_hash_handle hh;
 };
 
+/* A question about one of this host's, whose name is looked up. */
+struct local {
+	struct local *prev, *next;
+	struct chan *chan; /* NULL: gone */
+	uint32_t request, uid, recipients;
+	char sender[ADDR_SIZE];
+};
+
 static struct usage *usages;
+static struct local *locals;
 static uint64_t limit; /* recipients an hour; 0: none */
 
 /* submit_use - from now on */
@@ -88,16 +99,79 @@ static enum submit_verdict judge(const char *user, const char *sender, uint32_t 
 	return may ? spend(user, recipients) : SUBMIT_NOT_OWNER;
 }
 
-/* submit_asked - of a user who has logged in */
+/* reply - to the worker that asked */
+static void reply(struct chan *chan, uint32_t request, enum submit_verdict v, const char *user)
+{
+	CHAN_SEND(chan, keeper_submit_is, .request = request, .verdict = (uint8_t)v,
+	    .user = msg_str(user));
+}
+
+/* -- on this host --------------------------------------------------------------------------------
+ */
+
+/* on_login - the name behind the number */
+static void on_login(enum account_verdict verdict, const char *login, void *arg)
+{
+	struct local *l = arg;
+	enum submit_verdict v = SUBMIT_OK;
+	char user[USERS_NAME_MAX + 1];
+	if (verdict == ACCOUNT_UNSURE || str_copy(user, sizeof(user), login) != 0)
+		user[0] = '\0';
+	if (verdict == ACCOUNT_UNKNOWN)
+		snprintf(user, sizeof(user), "%u", l->uid);
+	if (l->uid != 0 && user[0])
+		v = judge(user, l->sender, l->recipients);
+	else if (l->uid != 0 && (limit || owners_used()))
+		v = SUBMIT_TEMPFAIL;
+	if (l->chan)
+		reply(l->chan, l->request, v, user);
+	DL_DELETE(locals, l);
+	free(l);
+}
+
+/* take_local - a number */
+static void take_local(struct chan *chan, const struct msg_keeper_submit *m)
+{
+	struct local *l = calloc(1, sizeof(*l));
+	if (!l || str_copy_n(l->sender, sizeof(l->sender), m->sender.data, m->sender.len) != 0) {
+		free(l);
+		reply(chan, m->request, SUBMIT_TEMPFAIL, "");
+		return;
+	}
+	l->chan = chan;
+	l->request = m->request;
+	l->uid = m->uid;
+	l->recipients = m->recipients;
+	DL_APPEND(locals, l);
+	accounts_ask_uid(l->uid, on_login, l);
+}
+
+/* -- the channel ---------------------------------------------------------------------------------
+ */
+
+/* submit_forget - what is under way is answered to nobody */
+void submit_forget(struct chan *chan)
+{
+	struct local *l;
+	DL_FOREACH (locals, l) {
+		if (l->chan == chan)
+			l->chan = NULL;
+	}
+}
+
+/* submit_asked - of a user who has logged in, or one of this host */
 void submit_asked(struct chan *chan, union msg_any *msg, void *arg)
 {
 	const struct msg_keeper_submit *m = &msg->keeper_submit;
 	char user[USERS_NAME_MAX + 1], sender[ADDR_SIZE];
 	enum submit_verdict verdict = SUBMIT_NOT_OWNER;
 	(void)arg;
+	if (m->uid != UINT32_MAX) {
+		take_local(chan, m);
+		return;
+	}
 	if (str_copy_n(user, sizeof(user), m->user.data, m->user.len) == 0 && *user &&
 	    str_copy_n(sender, sizeof(sender), m->sender.data, m->sender.len) == 0)
 		verdict = judge(user, sender, m->recipients);
-	CHAN_SEND(chan, keeper_submit_is, .request = m->request, .verdict = (uint8_t)verdict,
-	    .user = m->user);
+	reply(chan, m->request, verdict, user);
 }

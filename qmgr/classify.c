@@ -22,6 +22,7 @@ struct mail {
 	const void *data;
 	size_t len;
 	char sender[ADDRESS_SIZE], user[80], listener[80];
+	char uid[12]; /* of this host; "": none */
 	struct sockaddr_storage client;
 };
 
@@ -123,6 +124,12 @@ static bool any_name(const char *name, const struct conf_list *list)
 	return list->n == 0;
 }
 
+/* any_user - by name, or by number where it is one of this host */
+static bool any_user(const struct mail *mail, const struct conf_list *list)
+{
+	return any_name(mail->user, list) || (mail->uid[0] && any_name(mail->uid, list));
+}
+
 /* kinds - of things that a block names */
 static unsigned kinds(const struct conf_class *block)
 {
@@ -134,7 +141,7 @@ static unsigned kinds(const struct conf_class *block)
 static bool fits(const struct mail *mail, const struct conf_class *block)
 {
 	return kinds(block) && any_sender(mail, &block->sender) &&
-	       any_name(mail->listener, &block->listener) && any_name(mail->user, &block->user) &&
+	       any_name(mail->listener, &block->listener) && any_user(mail, &block->user) &&
 	       (!block->client.n ||
 		   conf_in_nets(&block->client, (const struct sockaddr *)&mail->client)) &&
 	       any_field(mail, &block->header);
@@ -156,8 +163,8 @@ void classify_message(const struct envelope *env, const void *data, size_t len)
 	text(mail.sender, sizeof(mail.sender), env->sender);
 	text(mail.listener, sizeof(mail.listener), env->listener);
 	text(mail.user, sizeof(mail.user), env->user);
-	if (!env->user.len && env->uid != UINT32_MAX)
-		snprintf(mail.user, sizeof(mail.user), "%u", env->uid);
+	if (env->uid != UINT32_MAX)
+		snprintf(mail.uid, sizeof(mail.uid), "%u", env->uid);
 	set_client(&mail);
 	for (size_t i = 0; i < conf->nclass && now.n < CLASSES_MAX; i++) {
 		if (fits(&mail, &conf->class[i]))

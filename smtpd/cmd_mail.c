@@ -128,5 +128,5 @@ struct verdict mail_run(struct session *s)
 
 	if (v.code)
 		return v;
-	return s->peer.user[0] ? submit_ask(s, 0, begin) : stranger_mail(s, begin);
+	return peer_is_stranger(&s->peer) ? stranger_mail(s, begin) : submit_ask(s, 0, begin);
 }

@@ -32,7 +32,7 @@ struct peer {
 	const char *cipher;               /* the suite's IANA name */
 	bool resumed;                     /* an earlier TLS session */
 	bool certified;                   /* it showed one of relay_certificates */
-	char user[PEER_USER_MAX + 1];     /* who has logged in; "": nobody */
+	char user[PEER_USER_MAX + 1];     /* who has logged in, or whose uid it is; "": nobody */
 	struct tally_client *tally;       /* a stranger's; NULL: it isn't counted */
 };
 

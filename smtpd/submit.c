@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "lib/str.h"
 #include "smtpd/question.h"
 
 /* session_of - whose question it is */
@@ -15,7 +16,7 @@ static struct session *session_of(struct question *q)
 static void ask(struct question *q, struct chan *keeper)
 {
 	struct session *s = session_of(q);
-	CHAN_SEND(keeper, keeper_submit, .request = q->id, .uid = UINT32_MAX,
+	CHAN_SEND(keeper, keeper_submit, .request = q->id, .uid = s->peer.uid,
 	    .user = msg_str(s->peer.user), .sender = msg_str(s->cmd.address),
 	    .recipients = s->cmd.recipients);
 }
@@ -41,17 +42,25 @@ static void answered(struct question *q, const union msg_any *msg)
 {
 	struct session *s = session_of(q);
 	struct verdict v = judge(msg);
+	if (msg && s->peer.kind == PEER_LOCAL)
+		str_copy_n(s->peer.user, sizeof(s->peer.user), msg->keeper_submit_is.user.data,
+		    msg->keeper_submit_is.user.len);
 	if (!v.code)
 		v = s->then(s);
 	session_resume(s, v); /* may free the session */
 }
 
-/* submit_ask - keeper, about who has logged in */
+/* asks - is there anything that keeper has to say? */
+static bool asks(const struct session *s, unsigned recipients)
+{
+	bool user = s->peer.kind == PEER_LOCAL || (s->peer.kind == PEER_NET && s->peer.user[0]);
+	return user && (!recipients || s->conf->limits.per_user_hour);
+}
+
+/* submit_ask - keeper, about who has logged in here or on this host */
 struct verdict submit_ask(struct session *s, unsigned recipients, session_then *then)
 {
-	bool asks = s->peer.kind == PEER_NET && s->peer.user[0] &&
-		    (!recipients || s->conf->limits.per_user_hour);
-	if (!asks)
+	if (!asks(s, recipients))
 		return then(s);
 	s->then = then;
 	s->cmd.recipients = recipients;

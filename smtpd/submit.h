@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Asking keeper what a user who has logged in may do: send as that address (at MAIL), to one more
- * recipient (at RCPT, where limits.per_user_hour bounds them).
+ * recipient (at RCPT, where limits.per_user_hour bounds them). Of a user of this host, whom the
+ * kernel vouches for, keeper also knows the name, which is the session's user from then on.
  */
 #pragma once
 

@@ -1,6 +1,8 @@
 """What is mended in mail that is submitted here, and that mail from elsewhere passes as it is."""
 import email
 import email.policy
+import os
+import pwd
 import re
 import smtplib
 
@@ -56,6 +58,30 @@ def test_sendmail(relay):
     m = parsed(got.raw)
     assert m["To"] == "root@example.net" and m["Date"] and m["Message-ID"]
     assert b"\r\nFrom: admin@example.org (Cron Daemon)\r\n" in got.raw
+
+
+def test_users_of_this_host(house):
+    """The kernel's word for the user becomes a name, in the log, for a class and for the limits of users."""
+    me = pwd.getpwuid(os.getuid()).pw_name
+    owners = house.path("owners")
+    with open(owners, "w") as f:
+        f.write(f"boss@b.test somebody\nsales@b.test {me}\n")
+    b = house.baton(route="[127.0.0.1]:9", sender_owners=owners,
+                    text=f'class "mine" {{ user = {{ "{me}" }} }}\nlimits {{ per_user_hour = 4 }}')
+
+    def send(sender, *to):
+        return b.tool("sendmail", "-i", "-f", sender, *to, stdin=b"Subject: x\n\nx\n", check=False).returncode
+    assert send("sales@b.test", "c@d.test") == 0
+    assert send(f"{me}@{HOST}", "c@d.test") == 0
+    b.wait_log(rf"accept client=local .*user={me} ")
+    wait_for(lambda: len(b.queue()) == 2)
+    assert [m["class"] for m in b.queue()] == ["mine", "mine"]
+    if me == "root":  # may be anybody
+        return
+    assert send("boss@b.test", "c@d.test") != 0
+    b.wait_log(rf"refuse client=local user={me} .*code=553 status=5.7.1")
+    send("sales@b.test", "1@d.test", "2@d.test", "3@d.test")
+    b.wait_log(rf"refuse client=local user={me} .*stage=RCPT.*code=452 status=4.7.1")
 
 
 def test_a_large_message(relay):

@@ -358,6 +358,8 @@ static void local_submission(void **state)
 	talk_end(&t);
 	world_stored(&env, body, sizeof(body), envelope);
 	assert_int_equal(env.uid, 1000);
+	assert_int_equal(env.user.len, 2);
+	assert_memory_equal(env.user.data, "me", 2);
 	assert_int_equal(env.flags, 0);
 	assert_memory_equal(body, "Received: from local (uid 1000)\r\n\tby mx.test", 44);
 	assert_non_null(strstr(body, "\r\nDate: "));
