@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "deliver/fit.h"
 #include "deliver/verdict.h"
 #include "lib/addr_param.h"
 #include "lib/clock.h"
@@ -45,31 +46,6 @@ void pipeline_init(struct pipeline *p, const struct pipeline_ops *ops, void *arg
 
 /* -- sending ------------------------------------------------------------------------------- */
 
-/* too_large - the peer said what it takes: no need to send it (RFC 1870 §6.2) */
-static bool too_large(const struct pipeline *p, struct job *job)
-{
-	struct words words;
-	unsigned long long size = job->plain_len + job->late_len;
-	if (!p->peer.size_max || size <= p->peer.size_max)
-		return false;
-	words_set(&words, 552, "5.3.4", "message size %llu exceeds the next hop's limit of %llu",
-	    size, (unsigned long long)p->peer.size_max);
-	job_decide_rest(job, OUT_FAILED, &words);
-	return true;
-}
-
-/* needs_utf8 - its addresses or header can't be said to this peer (RFC 6531 §3.2) */
-static bool needs_utf8(const struct pipeline *p, struct job *job)
-{
-	struct words words;
-	if (p->peer.smtputf8 || !(job->flags & ENVF_SMTPUTF8))
-		return false;
-	words_set(
-	    &words, 553, "5.6.7", "the message needs SMTPUTF8, which the next hop does not offer");
-	job_decide_rest(job, OUT_FAILED, &words);
-	return true;
-}
-
 /* may_begin - whether another transaction may follow now */
 static bool may_begin(const struct pipeline *p)
 {
@@ -82,17 +58,59 @@ static bool may_begin(const struct pipeline *p)
 	       stage_at(last, last->sent) == STAGE_END;
 }
 
+/* drop - a message that is changed on its way needs no more of that */
+static void drop(struct downgrade **down)
+{
+	downgrade_free(*down);
+	*down = NULL;
+}
+
+/* unreadable - what can't be read is decided here; the error goes on to who has to know */
+static int unreadable(struct job *job, int error)
+{
+	struct words words;
+	if (error == -EBADMSG) {
+		words_set(&words, 0, "4.3.0", "the stored message is damaged");
+		job_decide_rest(job, OUT_DAMAGED, &words);
+	} else {
+		words_set(
+		    &words, 0, "4.3.0", "can't read the stored message: %s", strerror(-error));
+		job_decide_rest(job, OUT_DEFERRED, &words);
+	}
+	return error;
+}
+
+/* take - the next job that can be sent; NULL: there is none, or p->held has to be looked at */
+static struct job *take(struct pipeline *p)
+{
+	struct job *job;
+	while ((job = p->held ? p->held : p->ops->next(p->arg))) {
+		p->held = job;
+		int rc = fit_job(&p->peer, job, &p->down);
+		if (rc > 0)
+			return NULL;
+		p->held = NULL;
+		if (!rc)
+			return job;
+		drop(&p->down);
+		if (rc != FIT_REFUSED)
+			unreadable(job, rc);
+		p->ops->done(p->arg, job);
+	}
+	return NULL;
+}
+
 /* begin - the next job as a transaction, or NULL when there is none */
 static struct tx *begin(struct pipeline *p)
 {
-	struct job *job;
-	while ((job = p->ops->next(p->arg)) && (too_large(p, job) || needs_utf8(p, job)))
-		p->ops->done(p->arg, job);
+	struct job *job = take(p);
 	if (!job)
 		return NULL;
 	bool reset = p->reset || p->count;
 	struct tx *tx = tx_at(p, p->count++);
 	tx->job = job;
+	tx->down = p->down;
+	p->down = NULL;
 	tx->first = tx->sent = tx->heard = reset ? 0 : 1;
 	tx->accepted = 0;
 	tx->mail_ok = tx->data_ok = tx->body_begun = tx->taken = false;
@@ -191,6 +209,12 @@ static int put_rcpt(const struct pipeline *p, const struct job_rcpt *rcpt, struc
 	return put_command(&c, out);
 }
 
+/* fill - the next bytes of the content; 1: there are more */
+static int fill(struct tx *tx, struct evbuffer *out, size_t max)
+{
+	return tx->down ? downgrade_fill(tx->down, out, max) : body_fill(&tx->body, out, max);
+}
+
 /* put_body - as much of the content as there is room for, then the end of data; 1: more waits */
 static int put_body(struct tx *tx, struct evbuffer *out, size_t room)
 {
@@ -200,7 +224,7 @@ static int put_body(struct tx *tx, struct evbuffer *out, size_t room)
 	if (tx->accepted) {
 		size_t have = evbuffer_get_length(out);
 		int rc = have < room || body_size(&tx->body) == tx->body.done
-			     ? body_fill(&tx->body, out, have < room ? room - have : 0)
+			     ? fill(tx, out, have < room ? room - have : 0)
 			     : 1;
 		if (rc)
 			return rc;
@@ -246,35 +270,20 @@ static int tx_send(
 	}
 }
 
-/* unsendable - what can't be read is decided here; why goes back to who closes the connection */
-static int unsendable(struct tx *tx, int error)
-{
-	struct words words;
-	if (error == -EBADMSG) {
-		words_set(&words, 0, "4.3.0", "the stored message is damaged");
-		job_decide_rest(tx->job, OUT_DAMAGED, &words);
-	} else {
-		words_set(
-		    &words, 0, "4.3.0", "can't read the stored message: %s", strerror(-error));
-		job_decide_rest(tx->job, OUT_DEFERRED, &words);
-	}
-	return error;
-}
-
 int pipeline_send(struct pipeline *p, struct evbuffer *out, size_t room)
 {
 	for (unsigned i = 0; i < p->count; i++) {
 		int rc = tx_send(p, tx_at(p, i), i == 0, out, room);
 		if (rc)
-			return rc < 0 ? unsendable(tx_at(p, i), rc) : rc;
+			return rc < 0 ? unreadable(tx_at(p, i)->job, rc) : rc;
 	}
 	while (may_begin(p)) {
 		struct tx *tx = begin(p);
 		if (!tx)
-			return 0;
+			return p->held ? 1 : 0;
 		int rc = tx_send(p, tx, p->count == 1, out, room);
 		if (rc)
-			return rc < 0 ? unsendable(tx, rc) : rc;
+			return rc < 0 ? unreadable(tx->job, rc) : rc;
 	}
 	return 0;
 }
@@ -284,7 +293,9 @@ int pipeline_send(struct pipeline *p, struct evbuffer *out, size_t room)
 /* pop - the head is over: its job goes back with every recipient decided */
 static void pop(struct pipeline *p)
 {
-	struct job *job = tx_at(p, 0)->job;
+	struct tx *tx = tx_at(p, 0);
+	struct job *job = tx->job;
+	drop(&tx->down);
 	p->head = (p->head + 1) % PIPELINE_WINDOW;
 	p->count--;
 	if (p->count)
@@ -450,6 +461,16 @@ enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *wor
 	return PIPELINE_CONFUSED;
 }
 
+/* give_back - what was only looked at; pipeline_lost() */
+static void give_back(struct pipeline *p)
+{
+	struct job *job = p->held;
+	p->held = NULL;
+	drop(&p->down);
+	if (job)
+		p->ops->done(p->arg, job);
+}
+
 void pipeline_lost(struct pipeline *p, const struct words *why)
 {
 	for (bool is_head = true; p->count; is_head = false) {
@@ -459,6 +480,7 @@ void pipeline_lost(struct pipeline *p, const struct words *why)
 			job_decide_rest(tx->job, OUT_DEFERRED, why);
 		pop(p);
 	}
+	give_back(p);
 }
 
 /* -- questions ------------------------------------------------------------------------------ */

@@ -25,6 +25,7 @@
 #include <stdbool.h>
 
 #include "deliver/body.h"
+#include "deliver/downgrade.h"
 #include "deliver/ehlo.h"
 #include "deliver/jobs.h"
 
@@ -50,6 +51,7 @@ struct tx {
 	bool body_begun;
 	bool taken; /* the end of data was answered with 2xx, over LMTP for some recipient */
 	struct body body;
+	struct downgrade *down; /* it goes in seven bits; NULL: as it is */
 };
 
 struct pipeline {
@@ -65,6 +67,8 @@ struct pipeline {
 	bool try_ipv4;     /* it may be another matter over IPv4: verdict_no_ipv6() */
 	bool closing;      /* begins none any more */
 	bool reset;        /* the peer may still hold a transaction: RSET comes first */
+	struct job *held; /* still being looked at, by `down`: deliver/fit.h */
+	struct downgrade *down;
 	unsigned count, head;
 	struct tx tx[PIPELINE_WINDOW];
 };
