@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from accounts import write_accounts
 from harness import HOST, PEERS, House, free_port
 from pki import Authority
 from scram import Scram, b64
@@ -216,19 +217,10 @@ listen "587" {{ address = "{LOCAL}:{submission}"  tls = "required"  auth = "requ
 listen "465" {{ address = "{LOCAL}:{submissions}"  tls = "implicit"  auth = "required" }}
 """)
         self.ports = {"25": self.b.port, "587": submission, "465": submissions}
-        self.write_users()
+        write_accounts(self.b, house.path("users"), PASSWORD, *self.users)
         self.b.start()
         self.cases = [Case(self, n, *row) for n, row in enumerate(TABLE) if not WITHOUT.get(row[0])]
         self.run()
-
-    def write_users(self):
-        """The line of one, with a hash that costs little, for all of them."""
-        self.b.ctl("user", "add", "one", stdin=PASSWORD.encode() + b"\n")
-        with open(self.house.path("users")) as f:
-            verifier = f.read().strip().split(":", 2)[2]
-        crypt = subprocess.run(["openssl", "passwd", "-6", PASSWORD], capture_output=True, text=True, check=True)
-        with open(self.house.path("users"), "w") as f:
-            f.write("".join(f"{u}:{crypt.stdout.strip()}:{verifier}\n" for u in self.users))
 
     def run(self):
         for c in self.cases:

@@ -1,13 +1,20 @@
-"""Sessions drawn by lot over real sockets: plaintext, STARTTLS and implicit TLS, one by one, pipelined and
-cut anywhere. What must be answered says a model of its own (t/unit/test_generated.c has all pairs)."""
+"""Sessions drawn by lot over real sockets: plaintext, STARTTLS and implicit TLS, with and without logins, one by
+one, pipelined and cut anywhere. What must be answered says a model of its own (t/unit/test_generated.c has all
+pairs)."""
+import base64
 import random
 import re
 import socket
+from dataclasses import dataclass
 
-from harness import SOAK
+from accounts import write_accounts
+from harness import SOAK, free_port
+from scram import Scram, b64
 from test_tls import BODY, LOCAL, Server
 
 SAMPLES = 2000 if SOAK else 200
+USER, PASSWORD = "ann", "correct horse"
+PLAIN = b64(f"\0{USER}\0{PASSWORD}").encode()
 
 # kind, reply where its place is right, bytes
 ITEMS = [
@@ -21,24 +28,68 @@ ITEMS = [
     ("always", 214, b"HELP\r\n"), ("always", 500, b"WHAT\r\n"), ("always", 500, b"NOOP\0\r\n"),
     ("lost", 221, b"QUIT\r\n"), ("lost", 500, b"NOOP\nQUIT\r\n"), ("tls", 220, b"STARTTLS\r\n"),
 ]
+# A wrong password has no place here: after a few of them answers are slow (test_auth.py).
+LOGINS = [
+    ("auth", [235], b"AUTH PLAIN " + PLAIN + b"\r\n"), ("auth", [334, 235], b"auth plain\r\n" + PLAIN + b"\r\n"),
+    ("auth", [334, 334, 235], f"AUTH LOGIN\r\n{b64(USER)}\r\n{b64(PASSWORD)}\r\n".encode()),
+    ("scram", [334, 334, 235], b"AUTH SCRAM-SHA-256\r\n"),
+]
+NO_LOGINS = [
+    ("auth", [501], b"AUTH\r\n"), ("auth", [504], b"AUTH CRAM-MD5\r\n"), ("auth", [334, 501], b"AUTH PLAIN\r\n*\r\n"),
+    ("auth", [334, 501], b"AUTH PLAIN\r\nMAIL FROM:<a@b.test>\r\n"), ("auth", [501], b"AUTH PLAIN !\r\n"),
+]
 # Drawn by lot most sessions would never get to a body.
 WAY = [ITEMS[0], ITEMS[3], ITEMS[6]]
 
 
+@dataclass
+class Listener:
+    port: int
+    implicit: bool = False
+    offers: bool = False  # STARTTLS
+    wants: bool = False  # ... before MAIL
+    auth: str = "none"  # offered, required: before MAIL
+    plaintext: bool = False  # AUTH without TLS too
+
+
 class Model:
-    def __init__(self, offers, wants, tls):
-        self.offers, self.wants, self.tls = offers, wants, tls
+    def __init__(self, listener):
+        self.listener, self.tls = listener, listener.implicit
         self.hello, self.place, self.closed = False, "idle", False
+        self.esmtp = self.user = False
+        self.logins = 0
+
+    def login(self, codes, text):
+        """What AUTH and the lines behind it are answered with; refused, those are commands that nobody knows."""
+        may = self.tls or self.listener.plaintext
+        bad = ([503] if not self.hello or self.place != "idle" else [502] if self.listener.auth == "none" else
+               [538] if not may else [503] if not self.esmtp or self.user else None)
+        if bad:
+            lines = text.split(b"\r\n")[1:-1]
+            return bad + [self.step("mail", 250)[0] if line.startswith(b"MAIL") else 500 for line in lines]
+        if codes[-1] == 235:
+            self.user = True
+            self.logins += 1
+        return codes
+
+    def steps(self, kind, code, text):
+        """The codes that an item is answered with."""
+        if kind in ("auth", "scram"):
+            return self.login(code, text)
+        if kind == "hello":
+            self.esmtp = text[:4].upper() == b"EHLO"
+        return self.step(kind, code)
 
     def step(self, kind, code):
-        """The codes that a command is answered with."""
         at = self.place
         if kind == "hello":
             self.hello, self.place = True, "idle"
         elif kind == "mail":
             if not self.hello or at != "idle":
                 return [503]
-            if code == 250 and self.wants and not self.tls:
+            if code == 250 and self.listener.wants and not self.tls:
+                return [530]
+            if code == 250 and self.listener.auth == "required" and not self.user:
                 return [530]
             if code == 250:
                 self.place = "mail"
@@ -61,9 +112,9 @@ class Model:
         elif kind == "tls":
             if not self.hello or at != "idle" or self.tls:
                 return [503]
-            if not self.offers:
+            if not self.listener.offers:
                 return [502]
-            self.hello, self.tls = False, True
+            self.hello, self.tls, self.user = False, True, False
         elif kind == "lost":
             self.closed = True
         return [code]
@@ -92,22 +143,41 @@ class Wire:
             line, self.buffer = self.buffer.split(b"\r\n", 1)
             assert re.match(rb"\d{3}[ -]", line), line
             if line[3:4] == b" ":
-                bare = re.match(rb"220 \S+ ESMTP|354 |250 (\S+\.\S+$|[A-Z0-9]+$)", line)
+                self.last = line
+                bare = re.match(rb"220 \S+ ESMTP|354 |334 |250 (\S+\.\S+$|[A-Z0-9]+$)", line)
                 assert bare or re.match(rb"(.)\d\d \1\.\d+\.\d+ ", line), line
                 return int(line[:3])
 
     def codes(self, want):
         return [self.code() for _ in want]
 
+    def scram(self):
+        """What follows 334; the codes."""
+        s, codes = Scram(USER, PASSWORD), []
+        text = s.first
+        while True:
+            self.sock.sendall(b64(text).encode() + b"\r\n")
+            codes.append(self.code())
+            if codes[-1] != 334:
+                return codes
+            text = s.answer(base64.b64decode(self.last[4:]))
+
 
 def run(rng, wire, model):
     """One session; the script is what a failure shows."""
-    items = [i for i in WAY if rng.random() < 0.8] + rng.choices(ITEMS, k=rng.randint(1, 6))
     how = rng.choice(("one by one", "pipelined", "cut"))
+    way, drawn = [i for i in WAY if rng.random() < 0.8], ITEMS
+    if model.listener.auth != "none":
+        way[1:1] = [rng.choice(LOGINS)] if rng.random() < 0.8 else []
+        drawn = ITEMS + LOGINS + NO_LOGINS
+    items = way + rng.choices(drawn, k=rng.randint(1, 6))
     if how == "one by one":
         for kind, code, text in items:
-            want = model.step(kind, code)
+            want = model.steps(kind, code, text)
             wire.sock.sendall(text)
+            if kind == "scram" and want[0] == 334:
+                assert [wire.code(), *wire.scram()] == [334, *want], (items, text)
+                continue
             assert wire.codes(want) == want, (items, text)
             if want == [220]:
                 wire.secure()
@@ -116,7 +186,9 @@ def run(rng, wire, model):
     else:
         want, sent = [], b""
         for kind, code, text in items:
-            want += model.step(kind, code)
+            if kind == "scram":  # which nobody can say beforehand
+                continue
+            want += model.steps(kind, code, text)
             sent += text
             if model.closed or want[-1] == 220:
                 break
@@ -140,18 +212,35 @@ def run(rng, wire, model):
     wire.sock.close()
 
 
+def add_listeners(house):
+    """Where logins are offered: their text, and what a model has to know of each."""
+    logins = [Listener(free_port(), offers=True, auth="offered"), Listener(free_port(), implicit=True, auth="required"),
+              Listener(free_port(), offers=True, wants=True, auth="required"),
+              Listener(free_port(), offers=True, auth="offered", plaintext=True)]
+    text = "".join(f"""listen "auth{n}" {{ address = "{LOCAL}:{x.port}"  auth = "{x.auth}"
+tls = "{'implicit' if x.implicit else 'required' if x.wants else 'offered'}"  auth_plaintext = {str(x.plaintext).lower()} }}
+""" for n, x in enumerate(logins))
+    return text, logins
+
+
 def test_samples(house):
-    server = Server(house, text="limits { errors = 1000 }\n")
-    rng, context = random.Random(1), server.context()
-    # port, implicit, offers, wants
-    listeners = [(server.b.port, False, True, False), (server.none, False, False, False),
-                 (server.required, False, True, True), (server.implicit, True, True, False)]
+    text, listeners = add_listeners(house)
+    server = Server(house, text="limits { errors = 1000 }\n" + text, users=house.path("users"), start=False)
+    write_accounts(server.b, house.path("users"), PASSWORD, USER)
+    server.b.start()
+    rng, context, logins = random.Random(1), server.context(), 0
+    listeners += [Listener(server.b.port, offers=True), Listener(server.none),
+                  Listener(server.required, offers=True, wants=True), Listener(server.implicit, implicit=True)]
     for _ in range(SAMPLES):
-        port, implicit, offers, wants = rng.choice(listeners)
-        wire = Wire(port, context, implicit)
+        listener = rng.choice(listeners)
+        wire, model = Wire(listener.port, context, listener.implicit), Model(listener)
         assert wire.code() == 220
-        run(rng, wire, Model(offers, wants, implicit))
+        run(rng, wire, model)
+        logins += model.logins
+    print(f"{SAMPLES} sessions, {logins} logins")
+    assert logins > SAMPLES / 8
     server.b.stop()
+    assert server.b.log.count(b"result=ok") == logins
 
 
 BEHIND = [b"\r\n", b"\n", b"\0", b"N", b"QUIT\r\n", b"RSET\r\nQUIT\r\n", b"EHLO evil.test\r\n", b"STARTTLS\r\n",
@@ -162,9 +251,10 @@ BEHIND = [b"\r\n", b"\n", b"\0", b"N", b"QUIT\r\n", b"RSET\r\nQUIT\r\n", b"EHLO 
 
 def test_behind_starttls(house):
     """Whatever comes with STARTTLS is gone: no reply to it, no effect of it, also not of half a line."""
-    server = Server(house)
+    mends = free_port()
+    server = Server(house, text=f'listen "mends" {{ address = "{LOCAL}:{mends}"  line_endings = "normalise" }}\n')
     context = server.context()
-    for port in (server.b.port, server.required):
+    for port in (server.b.port, server.required, mends):
         for more in BEHIND:
             wire = Wire(port, context, False)
             wire.sock.sendall(b"EHLO me.test\r\n")
