@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deliver/ahead.h"
 #include "deliver/client_state.h"
 #include "deliver/verdict.h"
 #include "lib/counters.h"
@@ -63,6 +64,7 @@ void client_end(struct client *c, enum open_verdict why, const struct words *wor
 	c->why = why;
 	c->words = *words;
 	client_auth_forget(c);
+	c->ahead = ahead_judge(&c->pipeline, c->timed_out);
 	pipeline_lost(&c->pipeline, words);
 	conn_free(c->conn);
 	c->conn = NULL;
@@ -299,6 +301,7 @@ static void lost(struct client *c, const char *how)
 /* timed_out - nothing came in time: idle connections close in peace */
 static void timed_out(struct client *c)
 {
+	c->timed_out = true;
 	if (c->state == CLIENT_READY && !c->pipeline.count)
 		quit(c);
 	else
@@ -460,6 +463,16 @@ void client_tls(const struct client *c, char out[TLS_TEXT_SIZE])
 	out[0] = '\0';
 	if (c->conn && conn_tls(c->conn))
 		tls_text(conn_tls(c->conn), out);
+}
+
+unsigned client_wants(const struct client *c)
+{
+	return pipeline_wants(&c->pipeline);
+}
+
+enum ahead_verdict client_ahead(const struct client *c)
+{
+	return c->ahead;
 }
 
 uint32_t client_carried(const struct client *c)

@@ -101,5 +101,10 @@ void client_free(struct client *client);
 /* What TLS there is, for results and logs; "" for plaintext. */
 void client_tls(const struct client *client, char out[TLS_TEXT_SIZE]);
 
+/* Jobs it has use for at a time, 0: no matter (RESULT); how it took what was sent ahead (CLOSED).
+ */
+unsigned client_wants(const struct client *client);
+enum ahead_verdict client_ahead(const struct client *client);
+
 /* How many transactions ended well on this connection. */
 uint32_t client_carried(const struct client *client);

@@ -42,6 +42,8 @@ struct client {
 	struct pipeline pipeline;
 	struct loop_task task;
 	struct event *again; /* the next round of a big body; made when first needed */
+	bool timed_out;
+	enum ahead_verdict ahead; /* as it ended */
 	enum open_verdict why;
 	struct words words;
 };

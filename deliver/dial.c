@@ -194,6 +194,7 @@ static struct job *on_next(void *arg)
 static void on_done(void *arg, struct job *job)
 {
 	struct dial *d = arg;
+	d->hop->window = (uint8_t)client_wants(d->client);
 	hop_done(d->hop, job);
 }
 
@@ -204,6 +205,7 @@ static void on_ended(void *arg, enum open_verdict why, const struct words *words
 	struct hop *hop = d->hop;
 	struct words copy = *words;
 	bool over = d->ready || hop->state == HOP_CLOSING;
+	hop->ahead = (uint8_t)client_ahead(d->client);
 	client_free(d->client);
 	d->client = NULL;
 	if (over) {

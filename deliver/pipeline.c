@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "deliver/chunk.h"
 #include "deliver/fit.h"
 #include "deliver/verdict.h"
 #include "lib/addr_param.h"
@@ -30,18 +31,21 @@ static enum stage stage_at(const struct tx *tx, uint32_t pos)
 		return pos == 0 ? STAGE_RSET : STAGE_MAIL;
 	if (pos < 2 + n)
 		return STAGE_RCPT;
+	if (tx->bdat)
+		return pos == 2 + n ? STAGE_BODY : STAGE_END;
 	return pos == 2 + n ? STAGE_DATA : pos == 3 + n ? STAGE_BODY : STAGE_END;
 }
 
 /* tx_at - the i-th transaction in flight */
 static struct tx *tx_at(const struct pipeline *p, unsigned i)
 {
-	return (struct tx *)&p->tx[(p->head + i) % PIPELINE_WINDOW];
+	return (struct tx *)&p->tx[(p->head + i) % PIPELINE_WINDOW_MAX];
 }
 
 void pipeline_init(struct pipeline *p, const struct pipeline_ops *ops, void *arg)
 {
-	*p = (struct pipeline){.ops = ops, .arg = arg, .max = UINT32_MAX};
+	*p =
+	    (struct pipeline){.ops = ops, .arg = arg, .max = UINT32_MAX, .window = PIPELINE_WINDOW};
 }
 
 /* -- sending ------------------------------------------------------------------------------- */
@@ -54,7 +58,7 @@ static bool may_begin(const struct pipeline *p)
 	if (!p->count)
 		return true;
 	const struct tx *last = tx_at(p, p->count - 1);
-	return p->mode == PIPELINE_FULL && p->carried && p->count < PIPELINE_WINDOW &&
+	return p->mode == PIPELINE_FULL && p->carried && p->count < p->window &&
 	       stage_at(last, last->sent) == STAGE_END;
 }
 
@@ -80,16 +84,27 @@ static int unreadable(struct job *job, int error)
 	return error;
 }
 
-/* take - the next job that can be sent; NULL: there is none, or p->held has to be looked at */
-static struct job *take(struct pipeline *p)
+/* by_bdat - whether the message goes as a chunk: small, and as it is */
+static bool by_bdat(const struct pipeline *p, const struct job *job)
+{
+	return p->mode == PIPELINE_FULL && p->peer.chunking && !p->lmtp && !p->down &&
+	       chunk_fits(job);
+}
+
+/* take - the next job that can be sent, and its chunk where it goes by BDAT; NULL: there is none,
+ * or p->held has to be looked at */
+static struct job *take(struct pipeline *p, struct evbuffer **chunk)
 {
 	struct job *job;
+	*chunk = NULL;
 	while ((job = p->held ? p->held : p->ops->next(p->arg))) {
 		p->held = job;
 		int rc = fit_job(&p->peer, job, &p->down);
 		if (rc > 0)
 			return NULL;
 		p->held = NULL;
+		if (!rc && by_bdat(p, job))
+			rc = chunk_read(job, chunk);
 		if (!rc)
 			return job;
 		drop(&p->down);
@@ -103,17 +118,17 @@ static struct job *take(struct pipeline *p)
 /* begin - the next job as a transaction, or NULL when there is none */
 static struct tx *begin(struct pipeline *p)
 {
-	struct job *job = take(p);
+	struct evbuffer *chunk;
+	struct job *job = take(p, &chunk);
 	if (!job)
 		return NULL;
 	bool reset = p->reset || p->count;
-	struct tx *tx = tx_at(p, p->count++);
-	tx->job = job;
-	tx->down = p->down;
+	struct tx *tx = tx_at(p, p->count);
+	*tx = (struct tx){
+	    .job = job, .down = p->down, .ahead = p->count > 0, .bdat = chunk, .chunk = chunk};
 	p->down = NULL;
 	tx->first = tx->sent = tx->heard = reset ? 0 : 1;
-	tx->accepted = 0;
-	tx->mail_ok = tx->data_ok = tx->body_begun = tx->taken = false;
+	p->count++;
 	p->begun++;
 	p->reset = false;
 	/* What is sent ahead begins to take time when the one before it is over: pop(). */
@@ -232,6 +247,26 @@ static int put_body(struct tx *tx, struct evbuffer *out, size_t room)
 	return evbuffer_add(out, BODY_END, strlen(BODY_END)) < 0 ? -ENOMEM : 0;
 }
 
+/* put_chunk - BDAT and the content; 1: waits for room */
+static int put_chunk(struct tx *tx, struct evbuffer *out, size_t room)
+{
+	if (evbuffer_get_length(out) >= room)
+		return 1;
+	tx->body_begun = true;
+	int rc = evbuffer_add_buffer(out, tx->chunk) < 0 ? -ENOMEM : 0;
+	evbuffer_free(tx->chunk);
+	tx->chunk = NULL;
+	return rc;
+}
+
+/* may_send_body - whether the content may go now */
+static bool may_send_body(const struct pipeline *p, const struct tx *tx, bool is_head)
+{
+	if (tx->bdat)
+		return p->chunks || tx->heard == tx->sent;
+	return is_head && tx->data_ok;
+}
+
 /* tx_send - everything of one transaction that may go now; 1: waits for room */
 static int tx_send(
     struct pipeline *p, struct tx *tx, bool is_head, struct evbuffer *out, size_t room)
@@ -243,7 +278,7 @@ static int tx_send(
 			return 0;
 		if (p->mode == PIPELINE_STEP && tx->sent != tx->heard)
 			return 0;
-		if (stage == STAGE_BODY && (!is_head || !tx->data_ok))
+		if (stage == STAGE_BODY && !may_send_body(p, tx, is_head))
 			return 0;
 		switch (stage) {
 		case STAGE_RSET:
@@ -259,7 +294,7 @@ static int tx_send(
 			rc = evbuffer_add(out, "DATA\r\n", 6) < 0 ? -ENOMEM : 0;
 			break;
 		case STAGE_BODY:
-			rc = put_body(tx, out, room);
+			rc = tx->bdat ? put_chunk(tx, out, room) : put_body(tx, out, room);
 			break;
 		case STAGE_END:
 			return 0;
@@ -296,7 +331,9 @@ static void pop(struct pipeline *p)
 	struct tx *tx = tx_at(p, 0);
 	struct job *job = tx->job;
 	drop(&tx->down);
-	p->head = (p->head + 1) % PIPELINE_WINDOW;
+	if (tx->chunk)
+		evbuffer_free(tx->chunk);
+	p->head = (p->head + 1) % PIPELINE_WINDOW_MAX;
 	p->count--;
 	if (p->count)
 		tx_at(p, 0)->job->began = clock_ms();
@@ -318,16 +355,26 @@ static void abandon(struct pipeline *p)
 	answered(p);
 }
 
-/* on_rset - anything but 2xx: the peer can't be brought into a known state */
-static enum pipeline_verdict on_rset(const struct words *words)
+/* lost_track - "bad sequence of commands" although all before this one was accepted */
+static bool lost_track(const struct pipeline *p, const struct words *words, bool accepted)
 {
-	return verdict_class(words) == 2 ? PIPELINE_GOES_ON : PIPELINE_ENDS;
+	return words->code == 503 && accepted && p->mode != PIPELINE_STEP;
+}
+
+/* on_rset - anything but 2xx: the peer can't be brought into a known state */
+static enum pipeline_verdict on_rset(const struct tx *tx, const struct words *words)
+{
+	if (verdict_class(words) == 2)
+		return PIPELINE_GOES_ON;
+	return tx->ahead ? PIPELINE_CONFUSED : PIPELINE_ENDS;
 }
 
 /* on_mail - accepted, or the end of this job */
 static enum pipeline_verdict on_mail(struct pipeline *p, struct tx *tx, const struct words *words)
 {
 	tx->mail_ok = verdict_class(words) == 2;
+	if (lost_track(p, words, true))
+		return PIPELINE_CONFUSED;
 	if (tx->mail_ok)
 		return PIPELINE_GOES_ON;
 	if (verdict_refuses_us(words)) {
@@ -345,11 +392,16 @@ static enum pipeline_verdict on_rcpt(
     struct pipeline *p, struct tx *tx, uint32_t index, const struct words *words)
 {
 	struct job_end *end = &tx->job->ends[index];
+	bool last = index + 1 == tx->job->nends;
+	if (lost_track(p, words, tx->mail_ok))
+		return PIPELINE_CONFUSED;
 	if (tx->mail_ok && verdict_class(words) == 2)
 		tx->accepted++;
 	else if (!end->decided)
 		job_decide(end, verdict_rcpt(words, tx->accepted), job_keep(tx->job, words));
-	if (p->mode == PIPELINE_STEP && index + 1 == tx->job->nends && !tx->accepted)
+	/* Nobody took it, and no DATA or BDAT is on its way: nothing of it is left to be answered.
+	 */
+	if (last && !tx->accepted && tx->heard == tx->sent)
 		abandon(p);
 	return PIPELINE_GOES_ON;
 }
@@ -364,7 +416,7 @@ static enum pipeline_verdict on_data(struct pipeline *p, struct tx *tx, const st
 		tx->data_ok = true;
 		return PIPELINE_GOES_ON;
 	}
-	if (verdict_class(words) < 4)
+	if (verdict_class(words) < 4 || lost_track(p, words, tx->accepted))
 		return PIPELINE_CONFUSED;
 	job_decide_rest(tx->job, verdict_message(words), words);
 	abandon(p);
@@ -394,12 +446,24 @@ static bool decide_final(struct pipeline *p, struct tx *tx, const struct words *
 	return !undecided(job);
 }
 
+/* carried - the head went well; what went ahead makes room for more of it */
+static void carried(struct pipeline *p, const struct tx *tx)
+{
+	p->carried++;
+	p->chunks += tx->bdat;
+	if (!tx->ahead)
+		return;
+	p->fine = true;
+	if (p->window < PIPELINE_WINDOW_MAX)
+		p->window++;
+}
+
 /* on_final - the end of data, or a peer that gives up in the middle of it */
 static enum pipeline_verdict on_final(struct pipeline *p, struct tx *tx, const struct words *words)
 {
 	bool early = stage_at(tx, tx->sent) != STAGE_END;
 	unsigned class = verdict_class(words);
-	if (class == 3 || (early && class == 2))
+	if (class == 3 || (early && class == 2) || (tx->bdat && lost_track(p, words, tx->accepted)))
 		return PIPELINE_CONFUSED;
 	if (early) {
 		job_decide_rest(tx->job, verdict_message(words), words);
@@ -410,8 +474,13 @@ static enum pipeline_verdict on_final(struct pipeline *p, struct tx *tx, const s
 		tx->heard--;
 		return PIPELINE_GOES_ON;
 	}
-	p->carried += tx->taken;
-	answered(p);
+	if (tx->taken)
+		carried(p, tx);
+	/* Behind a BDAT that failed there is no transaction that could be used (RFC 3030 §2). */
+	if (class != 2 && tx->bdat)
+		abandon(p);
+	else
+		answered(p);
 	return PIPELINE_GOES_ON;
 }
 
@@ -420,16 +489,16 @@ static enum pipeline_verdict on_closing(
     struct pipeline *p, struct tx *tx, enum stage stage, const struct words *words)
 {
 	bool tried = stage > STAGE_MAIL || !p->answered;
+	p->goodbye = true;
 	job_decide_rest(tx->job, tried ? OUT_DEFERRED : OUT_NOT_TRIED, words);
 	return PIPELINE_ENDS;
 }
 
-enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *words)
+/* on_reply - what it means to the head */
+static enum pipeline_verdict on_reply(struct pipeline *p, const struct words *words)
 {
 	struct tx *tx = tx_at(p, 0);
 	unsigned class = verdict_class(words);
-	if (!p->count)
-		return verdict_closing(words) ? PIPELINE_ENDS : PIPELINE_CONFUSED;
 	uint32_t pos = tx->heard;
 	enum stage stage = stage_at(tx, pos);
 	if (p->try_ipv4 && pos < tx->sent && stage != STAGE_RSET && verdict_no_ipv6(words)) {
@@ -446,7 +515,7 @@ enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *wor
 		return PIPELINE_CONFUSED;
 	switch (stage) {
 	case STAGE_RSET:
-		return on_rset(words);
+		return on_rset(tx, words);
 	case STAGE_MAIL:
 		return on_mail(p, tx, words);
 	case STAGE_RCPT:
@@ -459,6 +528,16 @@ enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *wor
 		break;
 	}
 	return PIPELINE_CONFUSED;
+}
+
+enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *words)
+{
+	if (!p->count)
+		return verdict_closing(words) ? PIPELINE_ENDS : PIPELINE_CONFUSED;
+	enum pipeline_verdict verdict = on_reply(p, words);
+	if (verdict == PIPELINE_CONFUSED && p->mode != PIPELINE_STEP)
+		p->confused = true;
+	return verdict;
 }
 
 /* give_back - what was only looked at; pipeline_lost() */
@@ -498,6 +577,11 @@ bool pipeline_waits_final(const struct pipeline *p)
 bool pipeline_full(const struct pipeline *p)
 {
 	return p->closing || p->begun >= p->max;
+}
+
+unsigned pipeline_wants(const struct pipeline *p)
+{
+	return p->chunks && p->window > PIPELINE_WINDOW ? p->window + 1 : 0;
 }
 
 const char *pipeline_action(const struct pipeline *p)

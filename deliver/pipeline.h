@@ -9,7 +9,9 @@
  *   STEP      one command, then its reply
  *   ENVELOPE  MAIL, all RCPT and DATA together; the body after 354
  *   FULL      and right behind the final dot RSET, MAIL, RCPT and DATA of the next job, once the
- *             connection has carried one message well: one round trip a message
+ *             connection has carried one message well: one round trip a message. With CHUNKING
+ *             small messages go by BDAT; once one has gone well, with its content sent when its
+ *             recipients were answered, whole transactions follow each other, a window of them
  *
  * Over LMTP the end of data is answered once for each recipient that was accepted, in their order
  * (RFC 2033 §4.2): each of these replies decides one recipient, the last one ends the transaction.
@@ -18,6 +20,9 @@
  * is one), MAIL, this recipient's RCPT, DATA (354) and the end of its data were answered so. A job
  * of which the peer has answered nothing, on a connection that has ended others before, is given
  * back as not tried; the one on the wire otherwise as deferred; those behind it as not tried.
+ *
+ * 503 where all that came before was accepted is no word about the message: the peer has lost track
+ * of what it is told ahead of its replies. Step by step it is taken as said.
  */
 #pragma once
 
@@ -29,7 +34,8 @@
 #include "deliver/ehlo.h"
 #include "deliver/jobs.h"
 
-#define PIPELINE_WINDOW 2 /* transactions begun at once: one on its way, one ahead */
+#define PIPELINE_WINDOW     2 /* transactions begun at once: one on its way, one ahead */
+#define PIPELINE_WINDOW_MAX 8 /* what it grows to with those that went ahead and well */
 
 enum pipeline_mode { PIPELINE_STEP, PIPELINE_ENVELOPE, PIPELINE_FULL };
 
@@ -40,7 +46,8 @@ struct pipeline_ops {
 	void (*done)(void *arg, struct job *job);
 };
 
-/* One transaction: positions count its commands, RSET (0), MAIL, each RCPT, DATA, body, end. */
+/* One transaction: positions count its commands, RSET (0), MAIL, each RCPT, DATA, body, end; with
+ * BDAT there is no DATA. */
 struct tx {
 	struct job *job;
 	uint32_t first; /* position of its first command: 0 with RSET, else 1 */
@@ -50,6 +57,9 @@ struct tx {
 	bool mail_ok, data_ok;
 	bool body_begun;
 	bool taken; /* the end of data was answered with 2xx, over LMTP for some recipient */
+	bool ahead; /* another one was in flight when it began */
+	bool bdat;
+	struct evbuffer *chunk; /* BDAT and content, until they are sent */
 	struct body body;
 	struct downgrade *down; /* it goes in seven bits; NULL: as it is */
 };
@@ -65,12 +75,17 @@ struct pipeline {
 	uint32_t carried;  /* of them, ended by a final 2xx */
 	bool lmtp;         /* the end of data has a reply for each accepted recipient */
 	bool try_ipv4;     /* it may be another matter over IPv4: verdict_no_ipv6() */
+	uint32_t chunks;   /* of them, by BDAT */
+	unsigned window;   /* how many may be in flight */
+	bool fine;         /* one that was sent ahead went well */
+	bool confused;     /* a reply was out of step while replies were outstanding */
+	bool goodbye;      /* the peer said 421 */
 	bool closing;      /* begins none any more */
 	bool reset;        /* the peer may still hold a transaction: RSET comes first */
-	struct job *held; /* still being looked at, by `down`: deliver/fit.h */
+	struct job *held;  /* still being looked at, by `down`: deliver/fit.h */
 	struct downgrade *down;
 	unsigned count, head;
-	struct tx tx[PIPELINE_WINDOW];
+	struct tx tx[PIPELINE_WINDOW_MAX];
 };
 
 /* What came of a reply. */
@@ -102,6 +117,9 @@ bool pipeline_waits(const struct pipeline *p);
 bool pipeline_waits_final(const struct pipeline *p);
 /* Whether it may take no further job. */
 bool pipeline_full(const struct pipeline *p);
+
+/* How many jobs it has use for: those in flight and one more; 0: it makes no difference. */
+unsigned pipeline_wants(const struct pipeline *p);
 
 /* What is going on, for texts: "MAIL", "end of data"; never NULL. */
 const char *pipeline_action(const struct pipeline *p);

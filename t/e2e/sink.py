@@ -2,7 +2,8 @@
 
 Threads, one a connection. Knobs can be changed while it runs: `refuse` maps a verb (EHLO MAIL RCPT
 DATA DOT) to a reply, or to a function of the command line that returns a reply or None; `delay`
-waits that many seconds before the reply to the final dot; `drop` closes at that verb.
+waits that many seconds before the reply to the final dot; `drop` closes at that verb. A last BDAT is
+a DOT.
 
 With `tls` (an ssl.SSLContext) it offers STARTTLS, or begins with the handshake (`implicit`).
 `starttls` spoils it: "garbage" stands behind the 220, "close" after it, "silence". With `auth` (logins.py)
@@ -157,6 +158,28 @@ class Conversation:
         parts = bytes(data[:at + 2]).replace(b"\r\n.", b"\r\n")
         return parts[2:]
 
+    def chunk(self, line):
+        """The bytes of a BDAT (RFC 3030)."""
+        size = int(line.split()[1])
+        while len(self.buffer) < size:
+            got = self.sock.recv(262144)
+            if not got:
+                raise EOFError
+            self.buffer += got
+        raw, self.buffer = self.buffer[:size], self.buffer[size:]
+        return raw
+
+    def take(self, sender, to, raw, options):
+        """The end of data: into the list, or what is said instead."""
+        sink = self.sink
+        if sink.delay:
+            time.sleep(sink.delay)
+        reply = self.verdict("DOT", raw)
+        if reply is None:
+            with sink.lock:
+                sink.messages.append(Received(sender, to, raw, self.number, options, self.sock))
+        return reply or "250 2.0.0 taken"
+
     def verdict(self, verb, line):
         rule = self.sink.refuse.get(verb)
         return rule(line) if callable(rule) else rule
@@ -169,7 +192,7 @@ class Conversation:
         self.say(reply or "220 sink.example.test ESMTP")
         if reply and reply.startswith("421"):
             return
-        sender, to, options, known = None, [], "", not sink.auth
+        sender, to, options, chunks, known = None, [], "", [], not sink.auth
         while True:
             line = self.line().decode("utf-8", "surrogateescape")
             verb = line.split(" ")[0].split(":")[0].upper()
@@ -217,16 +240,24 @@ class Conversation:
                 raw = self.body()
                 if sink.drop == "DOT":
                     return
-                if sink.delay:
-                    time.sleep(sink.delay)
-                reply = self.verdict("DOT", raw)
-                if reply is None:
-                    with sink.lock:
-                        sink.messages.append(Received(sender, to, raw, self.number, options, self.sock))
+                reply = self.take(sender, to, raw, options)
                 sender, to, options = None, [], ""
-                self.say(reply or "250 2.0.0 taken")
+                self.say(reply)
+            elif verb == "BDAT":
+                chunks.append(self.chunk(line))
+                if not to:
+                    self.say("503 5.5.1 no valid recipients")
+                elif not line.upper().endswith(" LAST"):
+                    self.say("250 2.0.0 ok")
+                    continue
+                elif sink.drop == "DOT":
+                    return
+                else:
+                    reply = self.take(sender, to, b"".join(chunks), options)
+                    self.say(reply)
+                sender, to, options, chunks = None, [], "", []
             elif verb == "RSET":
-                sender, to, options = None, [], ""
+                sender, to, options, chunks = None, [], "", []
                 self.say("250 2.0.0 ok")
             elif verb == "QUIT":
                 self.say("221 2.0.0 bye")

@@ -61,6 +61,7 @@ static void on_ended(void *arg, enum open_verdict why, const struct words *words
 	seen.ended++;
 	seen.why = why;
 	seen.words = *words;
+	seen.ahead = client_ahead(client);
 	client_free(client);
 	client = NULL;
 }

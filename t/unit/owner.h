@@ -13,6 +13,7 @@ struct owner {
 	struct job *queue;
 	unsigned ready, ended, done;
 	enum open_verdict why;
+	enum ahead_verdict ahead;
 	struct words words;
 	int outcome[JOBS_MAX][4], code[JOBS_MAX][4]; /* of job i, recipient j; -1: none yet */
 	char text[JOBS_MAX][4][80];
