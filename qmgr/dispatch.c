@@ -28,6 +28,7 @@
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
 #include "qmgr/settle.h"
+#include "qmgr/steps.h"
 #include "qmgr/turns.h"
 
 #define RCPTS_ROOM 56000 /* bytes of a job's recipients */
@@ -49,11 +50,17 @@ unsigned dispatch_jobs(void)
 
 /* -- connections and their places in the pool's lists */
 
+/* list_of - the list of its number of jobs */
+static struct conn **list_of(struct conn *conn)
+{
+	return &conn->pool->conns[conn->njobs < POOL_WINDOW ? conn->njobs : POOL_WINDOW];
+}
+
 /* unlist - out of the list of its number of jobs */
 static void unlist(struct conn *conn)
 {
 	if (conn->listed)
-		DL_DELETE(conn->pool->conns[conn->njobs], conn);
+		DL_DELETE(*list_of(conn), conn);
 	conn->listed = false;
 	crowd_busy(conn);
 }
@@ -64,21 +71,28 @@ static void enlist(struct conn *conn)
 	uint32_t max = conn->pool->site->limits.messages_per_connection;
 	bool more = conn->state == CONN_OPEN && (!max || conn->given < max);
 	if (more)
-		DL_APPEND(conn->pool->conns[conn->njobs], conn);
+		DL_APPEND(*list_of(conn), conn);
 	conn->listed = more;
 	if (more && !conn->njobs)
 		crowd_idle(conn);
 }
 
+/* has_room - whether it may get another job, of its own account and its worker's */
+static bool has_room(const struct conn *conn)
+{
+	const struct worker *w = conn->worker;
+	return conn->njobs < conn->window && w->njobs + unsettled_count(w) < WORKER_CREDIT;
+}
+
 /* emptiest - the connection with the fewest jobs whose worker has credit */
 static struct conn *emptiest(struct pool *pool)
 {
-	unsigned window = site_window(pool->site);
-	for (unsigned i = 0; i < window; i++) {
-		struct conn *conn;
+	unsigned window = site_window(pool->site),
+		 lists = pool->wide ? POOL_WINDOW + 1 : POOL_WINDOW;
+	struct conn *conn;
+	for (unsigned i = 0; i < window && i < lists; i++) {
 		DL_FOREACH (pool->conns[i], conn) {
-			struct worker *w = conn->worker;
-			if (i < conn->window && w->njobs + unsettled_count(w) < WORKER_CREDIT)
+			if (has_room(conn))
 				return conn;
 		}
 	}
@@ -283,7 +297,7 @@ static bool open_conn(struct pool *pool, uint8_t target, bool scout)
 	    .source = msg_str(pool->source), .site = msg_str(pool->site->name),
 	    .connect_ms = limits->connect_timeout, .reply_ms = limits->reply_timeout,
 	    .idle_ms = limits->idle, .max_messages = limits->messages_per_connection,
-	    .pipelining = limits->pipelining, .ipv4 = pool->site->ipv4_until > now_ms());
+	    .pipelining = steps_pipelining(pool->site), .ipv4 = pool->site->ipv4_until > now_ms());
 	return true;
 }
 

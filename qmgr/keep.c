@@ -92,7 +92,8 @@ bool keep_worth(const struct site *site)
 	if (site->ours || strchr(site->name, ' '))
 		return false; /* our own, and names that DNS had no answer for */
 	return site->state != SITE_UP || site->probe_interval || site->fewer || site->one_domain ||
-	       t->ceiling || t->limit != THROTTLE_START || site->ipv4_until > now_ms();
+	       site->steps_ms || t->ceiling || t->limit != THROTTLE_START ||
+	       site->ipv4_until > now_ms();
 }
 
 /* to_row - as it is now; the text is the site's */
@@ -108,6 +109,7 @@ static void to_row(const struct site *site, struct row_site *row)
 	    .recipients = site->fewer,
 	    .one_domain = site->one_domain,
 	    .ipv4_ms = site->ipv4_until,
+	    .steps_ms = site->steps_ms,
 	    .down_ms = down ? site->down_since : 0,
 	    .interval_ms = site->probe_interval,
 	    /* while a probe is on its way another one isn't due before the next interval */
@@ -136,6 +138,7 @@ static void from_row(struct site *site, const struct row_site *row)
 	site->fewer = row->recipients < UINT32_MAX ? (uint32_t)row->recipients : 0;
 	site->one_domain = row->one_domain;
 	site->ipv4_until = row->ipv4_ms ? soon(row->ipv4_ms, SITE_IPV4_MS) : 0;
+	site->steps_ms = soon(row->steps_ms, 0);
 	site->probe_interval = row->interval_ms;
 	if (row->trouble.len)
 		site_restore_trouble(site, row->trouble, row->trouble_ms);

@@ -289,6 +289,7 @@ enum {
 	SITE_PROBE = 9,
 	SITE_TROUBLE_AT = 10,
 	SITE_ONE_DOMAIN = 11,
+	SITE_STEPS = 12,
 	SITE_IPV4 = 13,
 	SITE_TEXTS = 128,
 	SITE_TROUBLE = 128,
@@ -310,6 +311,7 @@ static const struct {
     {SITE_TROUBLE_AT, offsetof(struct row_site, trouble_ms)},
     {SITE_ONE_DOMAIN, offsetof(struct row_site, one_domain)},
     {SITE_IPV4, offsetof(struct row_site, ipv4_ms)},
+    {SITE_STEPS, offsetof(struct row_site, steps_ms)},
 };
 
 #define SITE_NUMBERS (sizeof(site_numbers) / sizeof(site_numbers[0]))

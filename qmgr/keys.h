@@ -129,6 +129,7 @@ struct row_site {
 	uint64_t down_ms;               /* down since; 0: up */
 	uint64_t interval_ms, probe_ms; /* its probes: the distance, and the next one */
 	uint64_t trouble_ms;            /* time of the last trouble */
+	uint64_t steps_ms;              /* served step by step since; 0: it isn't */
 	struct msg_bytes trouble;       /* its text */
 };
 

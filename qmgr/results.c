@@ -22,6 +22,7 @@
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
 #include "qmgr/settle.h"
+#include "qmgr/steps.h"
 
 static struct conn *conns;
 
@@ -115,6 +116,7 @@ void dispatch_closed(struct worker *worker, const struct msg_deliver_closed *m)
 	if (!conn)
 		return;
 	struct pool *pool = conn->pool;
+	steps_heard(pool->site, m->ahead);
 	if (m->verdict == OPEN_OK || m->verdict == OPEN_IDLE)
 		conn_gone(conn);
 	else if (m->verdict == OPEN_LOST || (m->verdict == OPEN_THROTTLED && conn->proved))
@@ -227,6 +229,15 @@ static void apply(
 	}
 }
 
+/* widen - many messages are in flight there: more jobs are of use */
+static void widen(struct conn *conn, uint8_t window)
+{
+	if (window <= conn->window || conn->pool->transport != TRANSPORT_SMTP)
+		return;
+	conn->window = window < POOL_WINDOW_WIDE ? window : POOL_WINDOW_WIDE;
+	conn->pool->wide = conn->pool->wide || conn->window > POOL_WINDOW;
+}
+
 /* apply_all - every result of the message */
 static void apply_all(struct job *job, const struct msg_deliver_result *m)
 {
@@ -246,6 +257,7 @@ static void apply_all(struct job *job, const struct msg_deliver_result *m)
 		count(&tally, &result);
 		apply(job, &at, &result, &via);
 	}
+	widen(job->conn, m->window);
 	fewer(job, &tally);
 	judge(job->conn, &tally, m->host);
 	if (!job->nleft)

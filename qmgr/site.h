@@ -38,6 +38,7 @@
 #define SITE_RESERVE_FROM       3      /* connections from which on urgent mail has its own */
 #define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
 #define POOL_WINDOW             4      /* jobs a connection has at a time */
+#define POOL_WINDOW_WIDE        9      /* where many messages are in flight on it: at most */
 #define SITE_PACED_MAX          1000   /* up to so many messages a second each goes when it's due */
 
 struct conn;
@@ -71,6 +72,8 @@ struct site {
 	bool paused;     /* qmgr/pause.h */
 	bool dirty;      /* in keep.c's list of those to be written */
 	uint8_t nmx;
+	uint8_t losses;    /* qmgr/steps.h */
+	uint64_t steps_ms; /* served step by step since; 0: it isn't */
 	struct site_limits limits;
 	struct pool *pools;
 	uint32_t nconns;  /* opening or open */
@@ -107,6 +110,7 @@ struct pool {
 	uint8_t transport;        /* enum transport */
 	uint8_t tls;              /* enum conf_tls */
 	bool by_mx, kicked;
+	bool wide; /* a connection of it has had use for more than POOL_WINDOW jobs */
 	uint8_t ntargets, target; /* the one in use */
 	uint8_t scouts;           /* on their way to the first one: qmgr/fallback.h */
 	uint32_t back_ms;         /* distance of scouts */
@@ -116,9 +120,10 @@ struct pool {
 	struct dest *dests;     /* bound here */
 	struct turns turns;     /* of their ready recipients */
 	uint32_t nready, nconns;
-	struct conn *conns[POOL_WINDOW + 1]; /* open, by the jobs they have: lists */
-	struct pool *kick_next;   /* of those that are looked at at the end of the turn */
-	struct crowd_place place; /* in the line for a connection */
+	struct conn
+	    *conns[POOL_WINDOW + 1]; /* open, by the jobs they have: lists; the last: or more */
+	struct pool *kick_next;      /* of those that are looked at at the end of the turn */
+	struct crowd_place place;    /* in the line for a connection */
 };
 
 /* -- making */

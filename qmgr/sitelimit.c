@@ -139,7 +139,7 @@ unsigned site_window(const struct site *site)
 {
 	const struct conf_rate *rate = &site->limits.rate;
 	bool paced = rate->count && rate->count <= (uint64_t)SITE_PACED_MAX * rate->period / 1000;
-	return paced ? 1 : POOL_WINDOW;
+	return paced ? 1 : POOL_WINDOW_WIDE;
 }
 
 /* on_rate - the next message may go */

@@ -3,7 +3,8 @@
 Threads, one a connection. Knobs can be changed while it runs: `refuse` maps a verb (EHLO MAIL RCPT
 DATA DOT) to a reply, or to a function of the command line that returns a reply or None; `delay`
 waits that many seconds before the reply to the final dot; `drop` closes at that verb. A last BDAT is
-a DOT.
+a DOT. `ahead` is what becomes of commands that were sent ahead of its reply to that: "swallow" drops
+them, "close" ends the connection, "503" refuses the RSET with that; `early` has the connections.
 
 With `tls` (an ssl.SSLContext) it offers STARTTLS, or begins with the handshake (`implicit`).
 `starttls` spoils it: "garbage" stands behind the 220, "close" after it, "silence". With `auth` (logins.py)
@@ -30,10 +31,11 @@ class Received:
 
 class Sink:
     def __init__(self, port=None, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"), refuse=None,
-                 delay=0, drop=None, start=True, tls=None, implicit=False, starttls=None, auth=None):
+                 delay=0, drop=None, start=True, tls=None, implicit=False, starttls=None, ahead=None, auth=None):
         self.port = port or free_port()
         self.extensions, self.refuse, self.delay, self.drop = list(extensions), refuse or {}, delay, drop
         self.tls, self.implicit, self.starttls, self.auth = tls, implicit, starttls, auth
+        self.ahead, self.early = ahead, set()
         self.messages, self.commands, self.connections = [], [], 0
         self.lock, self.open, self.listener = threading.Lock(), set(), None
         if start:
@@ -180,6 +182,30 @@ class Conversation:
                 sink.messages.append(Received(sender, to, raw, self.number, options, self.sock))
         return reply or "250 2.0.0 taken"
 
+    def sent_ahead(self):
+        """What the client wrote behind the content before it was answered, if that is minded."""
+        if not self.sink.ahead:
+            return b""
+        time.sleep(0.05)
+        try:
+            return self.buffer + self.sock.recv(262144, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except BlockingIOError:
+            return self.buffer
+
+    def mishandle(self):
+        """Behind the reply: as `ahead` says."""
+        if self.sink.ahead == "close":
+            raise EOFError
+        if self.sink.ahead == "503":
+            self.say("503 5.5.1 RSET out of place")
+            self.line()
+            return
+        self.buffer = b""
+        try:
+            self.sock.recv(262144, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+
     def verdict(self, verb, line):
         rule = self.sink.refuse.get(verb)
         return rule(line) if callable(rule) else rule
@@ -240,9 +266,13 @@ class Conversation:
                 raw = self.body()
                 if sink.drop == "DOT":
                     return
+                ahead = self.sent_ahead()
                 reply = self.take(sender, to, raw, options)
                 sender, to, options = None, [], ""
                 self.say(reply)
+                if ahead:
+                    sink.early.add(self.number)
+                    self.mishandle()
             elif verb == "BDAT":
                 chunks.append(self.chunk(line))
                 if not to:

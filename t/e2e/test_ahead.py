@@ -31,7 +31,7 @@ def test_every_message_is_its_own(house, extensions):
     b = house.baton(route=hop, site=ONE)
     bodies = [text(i, 200000 if i % 10 == 7 else 4096) for i in range(40)]
     put(b, bodies)
-    got = {m.to[0]: own_received_cut(m.raw) for m in hop.wait(len(bodies), 60)}
+    got = {m.to[0]: own_received_cut(m.raw) for m in hop.wait(len(bodies), 20)}
     assert got == {f"r{i}@other.test": body for i, body in enumerate(bodies)}
     assert len(hop.messages) == len(bodies)
     used = sum(line.startswith("BDAT") for _, line in hop.commands)
@@ -49,4 +49,44 @@ def test_refused_ones_between(house):
     b.wait_empty()
     assert sorted(m.to[0] for m in hop.messages if m.sender) == sorted(f"r{i}@other.test" for i in range(30) if i not in (3, 4, 9))
     assert len([m for m in hop.messages if not m.sender]) == 3
+    b.stop()
+
+
+@pytest.mark.parametrize("ahead", ["swallow", "close", "503"])
+def test_a_peer_that_mishandles_it(house, ahead):
+    """It is noticed, remembered, also over a restart, and served step by step; every message arrives once."""
+    hop = house.sink(ahead=ahead)
+    b = house.baton(route=hop, site=ONE + '  reply_timeout = "1s"')
+    bodies = [text(i) for i in range(12)]
+    put(b, bodies)
+    got = {m.to[0]: own_received_cut(m.raw) for m in hop.wait(len(bodies), 20)}
+    b.wait_empty()
+    assert got == {f"r{i}@other.test": body for i, body in enumerate(bodies)}
+    assert len(hop.messages) == len(bodies)
+    assert b"pipelining=off" in b.log
+    # noticed at once, a closed connection the second time
+    assert len(hop.early) == (2 if ahead == "close" else 1)
+    b.stop()
+    hop.early.clear()
+    b.start()
+    put(b, [text(100 + i) for i in range(6)])
+    hop.wait(len(bodies) + 6, 60)
+    assert not hop.early
+    assert b.log.count(b"pipelining=off") == 1
+    b.stop()
+
+
+def test_a_good_peer_is_not_suspected(house):
+    """Connections that end in the middle of the window are the network's doing."""
+    hop = house.sink(extensions=CHUNKING)
+    b = house.baton(route=hop, site=ONE)
+    put(b, [text(i) for i in range(5)])
+    hop.wait(5, 60)
+    for round in range(4):
+        hop.drop = "RSET" if round % 2 else "BDAT"
+        put(b, [text(10 * round + i) for i in range(10)])
+        hop.drop = None
+        b.ctl("flush")
+        b.wait_empty()
+    assert b"pipelining=off" not in b.log
     b.stop()

@@ -168,6 +168,7 @@ static void test_site_row(void **state)
 				 .probe_ms = 9,
 				 .trouble_ms = 10,
 				 .one_domain = 11,
+				 .steps_ms = 12,
 				 .trouble = text("421 no")};
 	int len = keys_put_site_row(&in, buf);
 	assert_true(len > 0);
@@ -181,7 +182,7 @@ static void test_site_row(void **state)
 	assert_true(out.used_ms == 1 && out.limit == 2 && out.ceiling == 3 && out.hold_ms == 4);
 	assert_true(out.try_ms == 5 && out.recipients == 6 && out.down_ms == 7);
 	assert_true(out.interval_ms == 8 && out.probe_ms == 9 && out.trouble_ms == 10 &&
-		    out.one_domain == 11);
+		    out.one_domain == 11 && out.steps_ms == 12);
 	assert_int_equal(out.trouble.len, 6);
 	assert_memory_equal(out.trouble.data, "421 no", 6);
 	assert_int_equal(keys_get_site_row(buf, (size_t)len - 1, &out), -EBADMSG);
