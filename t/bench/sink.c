@@ -4,8 +4,8 @@
  * stood on the wire) to a file before it says 250. Knobs: -d ms before the reply to the final dot,
  * -r and -b so many of 1000 messages refused with 451 or 550 there, -x so many of 1000 connections
  * closed at the final dot. -A listens on every address of the loopback interface, not 127.0.0.1
- * alone: many next hops in one. -C and -K make it speak TLS from the first byte. On SIGTERM, or
- * after -M messages, it prints the sum and leaves.
+ * alone: many next hops in one. -B offers CHUNKING. -C and -K make it speak TLS from the first
+ * byte. On SIGTERM, or after -M messages, it prints the sum and leaves.
  *
  * One thread, one epoll set. Commands are taken out of the read buffer line by line; in a body only
  * the end mark is looked for, and the head is kept for its id. A delayed reply stops the session's
@@ -34,6 +34,8 @@ enum { BUFFER = 256 * 1024, HEAD = 4096 };
 struct session {
 	struct wire wire;
 	bool body, mail, rcpt, dead;
+	bool chunked, last; /* the body is a BDAT chunk of `left` bytes more */
+	uint64_t left;
 	uint64_t due; /* a reply held back until then; 0: none */
 	uint64_t bytes;
 	size_t used, head_used, out_used;
@@ -43,7 +45,7 @@ struct session {
 
 static struct {
 	int port, delay, temp, perm, cut;
-	bool all;
+	bool all, chunking;
 	uint64_t most;
 	const char *chain, *key;
 	FILE *book;
@@ -128,8 +130,9 @@ static void taken(struct session *s)
 static void command(struct session *s, const char *line)
 {
 	if (!strncasecmp(line, "EHLO", 4)) {
-		say(s, "250-sink.example.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 "
-		       "ENHANCEDSTATUSCODES\r\n");
+		say(s, "250-sink.example.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n");
+		say(s, opt.chunking ? "250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n"
+				    : "250 ENHANCEDSTATUSCODES\r\n");
 	} else if (!strncasecmp(line, "MAIL", 4)) {
 		say(s, s->mail ? "503 5.5.1 nested MAIL\r\n" : "250 2.1.0 ok\r\n");
 		s->mail = true;
@@ -140,6 +143,11 @@ static void command(struct session *s, const char *line)
 		say(s, s->rcpt ? "354 go on\r\n" : "554 5.5.1 no recipients\r\n");
 		s->body = s->rcpt;
 		s->bytes = s->head_used = 0;
+	} else if (!strncasecmp(line, "BDAT ", 5)) {
+		s->left = strtoull(line + 5, NULL, 10);
+		s->last = strcasestr(line, " LAST");
+		s->body = s->chunked = true;
+		s->bytes = s->head_used = 0;
 	} else if (!strncasecmp(line, "QUIT", 4)) {
 		say(s, "221 2.0.0 bye\r\n");
 		flush(s);
@@ -149,6 +157,37 @@ static void command(struct session *s, const char *line)
 			s->mail = s->rcpt = false;
 		say(s, "250 2.0.0 ok\r\n");
 	}
+}
+
+/* keep_head - the start of what is eaten, for the id in it */
+static void keep_head(struct session *s, const char *data, size_t n)
+{
+	size_t keep = n < HEAD - s->head_used ? n : HEAD - s->head_used;
+	memcpy(s->head + s->head_used, data, keep);
+	s->head_used += keep;
+	s->bytes += n;
+}
+
+/* chunk - eats what has come of one; true when that was all of it */
+static bool chunk(struct session *s, size_t *at)
+{
+	size_t n = s->used - *at < s->left ? s->used - *at : (size_t)s->left;
+	keep_head(s, s->in + *at, n);
+	*at += n;
+	s->left -= n;
+	return !s->left;
+}
+
+/* chunk_end - the last one is the message's end, of others and of those for nobody little is said
+ */
+static bool chunk_end(struct session *s)
+{
+	s->chunked = false;
+	if (s->rcpt && s->last)
+		return true;
+	s->body = false;
+	say(s, s->rcpt ? "250 2.0.0 more\r\n" : "503 5.5.1 no recipients\r\n");
+	return false;
 }
 
 /* body - eats up to the end mark; true when it was there. The mark may stand right at the start. */
@@ -166,10 +205,7 @@ static bool body(struct session *s, size_t *at)
 		end = (size_t)(mark - data) + 5;
 	}
 	eat = mark ? end : n > 4 ? n - 4 : 0;
-	size_t keep = eat < HEAD - s->head_used ? eat : HEAD - s->head_used;
-	memcpy(s->head + s->head_used, data, keep);
-	s->head_used += keep;
-	s->bytes += eat;
+	keep_head(s, data, eat);
 	*at += eat;
 	return mark;
 }
@@ -180,8 +216,10 @@ static void work(struct session *s)
 	size_t at = 0;
 	while (!s->dead && !s->due) {
 		if (s->body) {
-			if (!body(s, &at))
+			if (!(s->chunked ? chunk(s, &at) : body(s, &at)))
 				break;
+			if (s->chunked && !chunk_end(s))
+				continue;
 			if (opt.delay) {
 				s->due = now_ms() + (uint64_t)opt.delay;
 				s->next_held = held;
@@ -265,7 +303,7 @@ static bool on_accept(int listener)
 		end(s);
 		return true;
 	}
-	s->body = s->mail = s->rcpt = s->dead = false;
+	s->body = s->chunked = s->mail = s->rcpt = s->dead = false;
 	s->due = s->bytes = 0;
 	s->used = s->head_used = s->out_used = 0;
 	connections++;
@@ -301,7 +339,7 @@ static void loop(int listener)
 
 int main(int argc, char **argv)
 {
-	for (int c; (c = getopt(argc, argv, "p:o:d:r:b:x:AM:C:K:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "p:o:d:r:b:x:ABM:C:K:")) != -1;) {
 		switch (c) {
 		case 'p':
 			opt.port = atoi(optarg);
@@ -324,6 +362,9 @@ int main(int argc, char **argv)
 		case 'A':
 			opt.all = true;
 			break;
+		case 'B':
+			opt.chunking = true;
+			break;
 		case 'M':
 			opt.most = strtoull(optarg, NULL, 10);
 			break;
@@ -335,7 +376,7 @@ int main(int argc, char **argv)
 			break;
 		default:
 			fprintf(stderr,
-			    "sink -p PORT [-A] [-o book] [-d ms] [-r n/1000] [-b n/1000] "
+			    "sink -p PORT [-A] [-B] [-o book] [-d ms] [-r n/1000] [-b n/1000] "
 			    "[-x n/1000] [-M messages] [-C certificate -K key]\n");
 			return 2;
 		}
