@@ -4,7 +4,8 @@ Threads, one a connection. Knobs can be changed while it runs: `refuse` maps a v
 DATA DOT) to a reply, or to a function of the command line that returns a reply or None; `delay`
 waits that many seconds before the reply to the final dot; `drop` closes at that verb. A last BDAT is
 a DOT. `ahead` is what becomes of commands that were sent ahead of its reply to that: "swallow" drops
-them, "close" ends the connection, "503" refuses the RSET with that; `early` has the connections.
+them, "close" ends the connection, "503" refuses the RSET with that; `early` has the connections. `odd(conversation,
+verb, line)` comes before `refuse`, with CONNECT, RSET and QUIT among the verbs, and may do as it likes.
 
 With `tls` (an ssl.SSLContext) it offers STARTTLS, or begins with the handshake (`implicit`).
 `starttls` spoils it: "garbage" stands behind the 220, "close" after it, "silence". With `auth` (logins.py)
@@ -31,11 +32,11 @@ class Received:
 
 class Sink:
     def __init__(self, port=None, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"), refuse=None,
-                 delay=0, drop=None, start=True, tls=None, implicit=False, starttls=None, ahead=None, auth=None):
+                 delay=0, drop=None, start=True, tls=None, implicit=False, starttls=None, ahead=None, odd=None, auth=None):
         self.port = port or free_port()
         self.extensions, self.refuse, self.delay, self.drop = list(extensions), refuse or {}, delay, drop
         self.tls, self.implicit, self.starttls, self.auth = tls, implicit, starttls, auth
-        self.ahead, self.early = ahead, set()
+        self.ahead, self.early, self.odd = ahead, set(), odd
         self.messages, self.commands, self.connections = [], [], 0
         self.lock, self.open, self.listener = threading.Lock(), set(), None
         if start:
@@ -207,6 +208,10 @@ class Conversation:
             pass
 
     def verdict(self, verb, line):
+        if self.sink.odd:
+            reply = self.sink.odd(self, verb, line)
+            if reply:
+                return reply
         rule = self.sink.refuse.get(verb)
         return rule(line) if callable(rule) else rule
 
