@@ -101,12 +101,8 @@ static void quit(struct client *c)
 /* watch - the deadline for what is awaited now */
 static void watch(struct client *c)
 {
-	if (pipeline_waits_final(&c->pipeline))
-		conn_deadline(c->conn, 2 * c->setup.reply_ms);
-	else if (c->pipeline.count)
-		conn_deadline(c->conn, c->setup.reply_ms);
-	else
-		conn_deadline(c->conn, c->setup.idle_ms);
+	uint32_t ms = pipeline_patience(&c->pipeline, c->setup.reply_ms);
+	conn_deadline(c->conn, ms ? ms : c->setup.idle_ms);
 }
 
 /* on_again - the next turn of a big body */

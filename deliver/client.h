@@ -48,7 +48,7 @@ struct client_ops {
 struct client_setup {
 	const char *hello; /* our name for EHLO; must outlive the client */
 	uint32_t connect_ms,
-	    reply_ms;          /* the end of data may take twice reply_ms (RFC 5321 §4.5.3.2.6) */
+	    reply_ms;          /* what this makes of each command: pipeline_patience() */
 	uint32_t idle_ms;      /* without a job, then QUIT; 0: forever */
 	uint32_t max_messages; /* 0: no limit */
 	enum conf_pipelining pipelining;

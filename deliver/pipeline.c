@@ -564,14 +564,19 @@ void pipeline_lost(struct pipeline *p, const struct words *why)
 
 /* -- questions ------------------------------------------------------------------------------ */
 
-bool pipeline_waits(const struct pipeline *p)
+uint32_t pipeline_patience(const struct pipeline *p, uint32_t ms)
 {
-	return p->count && tx_at(p, 0)->heard < tx_at(p, 0)->sent;
-}
-
-bool pipeline_waits_final(const struct pipeline *p)
-{
-	return pipeline_waits(p) && stage_at(tx_at(p, 0), tx_at(p, 0)->heard) == STAGE_BODY;
+	if (!p->count)
+		return 0;
+	const struct tx *tx = tx_at(p, 0);
+	switch (stage_at(tx, tx->heard)) {
+	case STAGE_DATA:
+		return ms / 5 * 2;
+	case STAGE_BODY:
+		return tx->heard < tx->sent ? 2 * ms : ms / 5 * 3;
+	default:
+		return ms;
+	}
 }
 
 bool pipeline_full(const struct pipeline *p)

@@ -112,9 +112,12 @@ enum pipeline_verdict pipeline_reply(struct pipeline *p, const struct words *wor
 /* The connection is gone: every job in flight is decided and given back. */
 void pipeline_lost(struct pipeline *p, const struct words *why);
 
-/* Whether a reply is outstanding, and whether it is the one to the end of data. */
-bool pipeline_waits(const struct pipeline *p);
-bool pipeline_waits_final(const struct pipeline *p);
+/*
+ * How long to wait for what is awaited now, 0: nothing is. ms: for an ordinary reply; with the five
+ * minutes of RFC 5321 §4.5.3.2 that makes two for the answer to DATA, three for a block of the
+ * content to go out, ten for the answer to its end.
+ */
+uint32_t pipeline_patience(const struct pipeline *p, uint32_t ms);
 /* Whether it may take no further job. */
 bool pipeline_full(const struct pipeline *p);
 

@@ -126,6 +126,12 @@ bool conf_in_nets(const struct conf_nets *nets, const struct sockaddr *addr);
 /* The source with that title, or NULL ("" has none). */
 const struct conf_source *conf_source(const struct conf *c, const char *title);
 
+/*
+ * The title of the source whose `sender` has the most specific pattern for a reverse-path: the
+ * address, then the longest domain, then "*"; of equals the first in the file. "" where none has.
+ */
+const char *conf_source_of(const struct conf *c, const char *sender);
+
 /* Does an address ("" is the null sender) match one pattern of a `sender` list? */
 bool conf_sender_matches(const char *pattern, const char *sender);
 

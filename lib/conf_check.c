@@ -216,6 +216,14 @@ static int check_targets(const struct conf *c, struct conf_route *t, struct conf
 	return r;
 }
 
+/* check_source - what is named has to be there */
+static void check_source(const struct conf *c, enum conf_kind_no kind,
+    const struct conf_section *s, const char *title, struct conf_raw *raw)
+{
+	if (title[0] && !conf_source(c, title))
+		complain(raw, kind, s, "source", "there is no source \"%s\"", title);
+}
+
 /* check_routes - what a route refers to */
 static int check_routes(struct conf *c, struct conf_raw *raw)
 {
@@ -231,9 +239,7 @@ static int check_routes(struct conf *c, struct conf_raw *raw)
 		if (t->balance && t->to.n < 2)
 			complain(raw, CONF_KIND_ROUTE, s, "balance",
 			    "needs a list of hosts in to");
-		if (t->source[0] && !conf_source(c, t->source))
-			complain(raw, CONF_KIND_ROUTE, s, "source", "there is no source \"%s\"",
-			    t->source);
+		check_source(c, CONF_KIND_ROUTE, s, t->source, raw);
 	}
 	return r;
 }
@@ -283,8 +289,11 @@ static int check_rest(struct conf *c, struct conf_raw *raw)
 		if (missing(CONF_KIND_SOURCE, s, "address", c->source[i].address.n, raw))
 			complain(raw, CONF_KIND_SOURCE, s, "address", "needs an address");
 	}
-	for (size_t i = 0; i < c->nclass; i++)
+	for (size_t i = 0; i < c->nclass; i++) {
 		check_class(&c->class[i], raw);
+		check_source(c, CONF_KIND_CLASS, (struct conf_section *)&c->class[i],
+		    c->class[i].source, raw);
+	}
 	return r;
 }
 

@@ -161,3 +161,27 @@ const struct conf_source *conf_source(const struct conf *c, const char *title)
 			return &c->source[i];
 	return NULL;
 }
+
+/* closeness - how much a sender pattern says: an address more than a domain, a long one more */
+static size_t closeness(const char *pattern)
+{
+	return strlen(pattern) + (pattern[0] == '*' ? 0 : ADDRESS_MAX);
+}
+
+/* conf_source_of - the closest pattern of all sources */
+const char *conf_source_of(const struct conf *c, const char *sender)
+{
+	const char *best = "";
+	size_t most = 0;
+	for (size_t i = 0; i < c->nsource; i++) {
+		const struct conf_list *list = &c->source[i].sender;
+		for (size_t k = 0; k < list->n; k++) {
+			if (closeness(list->v[k]) <= most ||
+			    !conf_sender_matches(list->v[k], sender))
+				continue;
+			most = closeness(list->v[k]);
+			best = c->source[i].title;
+		}
+	}
+	return best;
+}

@@ -217,6 +217,7 @@ struct conf_source {
 	CONF_SECTION_HEAD;
 	struct conf_addrs address; /* port 0 */
 	char *hello;               /* what EHLO says; "": hostname */
+	struct conf_list sender;   /* patterns as in route */
 };
 
 #define CONF_CLASS_NAME_MAX 32 /* bytes of a title */
@@ -231,6 +232,7 @@ struct conf_class {
 	struct conf_nets client;
 	struct conf_list listener; /* titles */
 	struct conf_list user;
+	char *source; /* "": as its route or sender says */
 };
 
 struct conf_retry {

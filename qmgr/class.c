@@ -73,6 +73,7 @@ static void apply(struct class *class)
 	if (!class->weight)
 		class->weight = CLASS_WEIGHT;
 	class->lifetime = block ? block->lifetime : 0;
+	class->source = block ? block->source : "";
 	if (!class->lifetime)
 		class->lifetime = conf ? conf->retry.lifetime : UINT64_MAX / 2;
 }

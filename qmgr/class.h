@@ -31,6 +31,7 @@ struct class
 	bool configured;   /* a block of the configuration puts mail into it */
 	uint32_t weight;   /* its share where classes compete */
 	uint64_t lifetime; /* ms until its mail expires */
+	const char *source; /* that it leaves from; "": as its route or sender says */
 	UT_hash_handle hh;
 	char name[KEYS_CLASS_MAX + 1];
 };

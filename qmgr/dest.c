@@ -257,6 +257,7 @@ void dest_reconfigure(void)
 	HASH_ITER (hh, table, dest, tmp) {
 		dest_unbind(dest);
 		dest->route = NULL;
+		dest->source = NULL;
 		dest->oldest_ms = 0; /* lifetimes may have changed */
 	}
 	HASH_ITER (hh, table, dest, tmp) {

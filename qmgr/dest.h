@@ -6,6 +6,7 @@
  * serves it, once its route and, for a domain, its site are known. There may be 50,000.
  *
  * Names:  example.org            by MX            example.org news   the same, by route "news"
+ *         example.org >bulk      from the source that the mail's class or sender has
  *         [192.0.2.1]:25         a fixed hop      local:  notice:  discard:   never domains
  */
 #pragma once
@@ -53,6 +54,7 @@ struct dest {
 	struct lookup *lookup;              /* ASKING */
 	char *was; /* the site it left, if that site had learned something; else NULL */
 	const struct conf_route *route; /* of the configuration in force; NULL: none seen since */
+	const char *source; /* with it, and as long: title of the source, "" or NULL: none */
 	struct rcpt *ready; /* while it is bound they have their turns in the pool too */
 	uint32_t nready;
 	uint32_t nactive;     /* in the window: ready, blocked, flying, ... */

@@ -132,9 +132,11 @@ static struct site *site_get(
 
 /* pool_get - the site's pool for that way of delivery, made if needed */
 static struct pool *pool_get(
-    struct site *site, enum transport transport, bool by_mx, const struct conf_route *route)
+    struct site *site, enum transport transport, bool by_mx, const struct dest *dest)
 {
-	const char *auth = route ? route->auth : "", *source = route ? route->source : "";
+	const struct conf_route *route = dest ? dest->route : NULL;
+	const char *auth = route ? route->auth : "";
+	const char *source = dest && dest->source ? dest->source : "";
 	uint8_t tls = route && route->tls ? (uint8_t)route->tls : site->limits.tls;
 	/* That a secret goes in plaintext is for its route to say, not for a site. */
 	if (*auth && !route->tls && tls == CONF_TLS_NONE)
@@ -214,7 +216,7 @@ static void bind_literal(struct dest *dest)
 	dns_addr_text(&addr, text);
 	const char *mx = text;
 	struct site *site = site_get(dest->name, &mx, 1, "");
-	struct pool *pool = pool_get(site, TRANSPORT_SMTP, false, dest->route);
+	struct pool *pool = pool_get(site, TRANSPORT_SMTP, false, dest);
 	if (!pool->ntargets)
 		add_target(pool, text, (uint16_t)child_self()->conf->deliver.port, false);
 	dest->bound_until = DEST_NEVER;
@@ -250,7 +252,7 @@ static void bind_route(struct dest *dest)
 	snprintf(name, sizeof(name), "%.*s", (int)len, dest->name);
 	struct site *site = site_get(name, mx, nmx, "");
 	struct pool *pool = pool_get(
-	    site, first->kind == CONF_TARGET_RELAY ? TRANSPORT_SMTP : TRANSPORT_LMTP, false, route);
+	    site, first->kind == CONF_TARGET_RELAY ? TRANSPORT_SMTP : TRANSPORT_LMTP, false, dest);
 	for (size_t i = 0; !pool->nconns && pool->ntargets < nmx && i < nmx; i++) {
 		const struct conf_target *t = &to->v[(at + i) % to->n];
 		add_target(pool, mx[i], t->port, t->implicit_tls);
@@ -354,7 +356,7 @@ void site_bind_mx(struct dest *dest, struct msg_bytes site_name, struct msg_byte
 		    (int)(site_name.len > 255 ? 255 : site_name.len), site_name.data);
 	snprintf(domain, sizeof(domain), "%.*s", (int)dest->domain_len, dest->name);
 	struct site *site = site_mx(dest, name, mx, n, domain);
-	dest_join(dest, pool_get(site, TRANSPORT_SMTP, true, dest->route));
+	dest_join(dest, pool_get(site, TRANSPORT_SMTP, true, dest));
 }
 
 /* site_bind_trouble - a site of its own, down: nobody knows where its mail goes */

@@ -12,6 +12,7 @@
 #include "lib/child.h"
 #include "lib/conf.h"
 #include "lib/str.h"
+#include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/message.h"
 #include "qmgr/pause.h"
@@ -86,8 +87,34 @@ static size_t hop_name(const struct conf_route *route, const char *domain, char 
 	return n;
 }
 
+/* source_of - where its mail leaves from: what the route says, the class, the sender; "": nobody */
+static const char *source_of(const struct rcpt *rcpt, const struct conf_route *route)
+{
+	if (route->source[0])
+		return route->source;
+	if (rcpt->class->source[0])
+		return rcpt->class->source;
+	return conf_source_of(child_self()->conf, rcpt->msg->sender);
+}
+
+/* connects - whether what the route leads to is a host of a network */
+static bool connects(const struct conf_route *route)
+{
+	enum conf_target_kind kind = route->to.v[0].kind;
+	return kind == CONF_TARGET_MX || kind == CONF_TARGET_RELAY || kind == CONF_TARGET_LMTP;
+}
+
+/* put_title - behind a mark, cut */
+static size_t put_title(char name[KEYS_DEST_MAX + 1], size_t n, const char *mark, const char *title)
+{
+	n = put(name, KEYS_DEST_MAX + 1, n, mark);
+	size_t room = n + TITLE_MAX + 1 < KEYS_DEST_MAX + 1 ? n + TITLE_MAX + 1 : KEYS_DEST_MAX + 1;
+	return put(name, room, n, title);
+}
+
 /* dest_of_route - the destination's name and entry */
-static struct dest *dest_of_route(const struct conf_route *route, const char *domain)
+static struct dest *dest_of_route(
+    const struct conf_route *route, const char *source, const char *domain)
 {
 	char name[KEYS_DEST_MAX + 1];
 	size_t n;
@@ -102,13 +129,13 @@ static struct dest *dest_of_route(const struct conf_route *route, const char *do
 		n = put(name, sizeof(name), 0, DEST_DISCARD);
 		break;
 	default:
-		n = hop_name(route, domain, name, sizeof(name) - TITLE_MAX - 1);
+		n = hop_name(route, domain, name, sizeof(name) - 2 * TITLE_MAX - 4);
 	}
-	if (route->auth[0] || route->source[0] || route->tls) {
-		n = put(name, sizeof(name), n, " ");
-		n = put(name, n + TITLE_MAX + 1 < sizeof(name) ? n + TITLE_MAX + 1 : sizeof(name),
-		    n, route->title);
-	}
+	bool own = route->auth[0] || route->source[0] || route->tls;
+	if (own)
+		n = put_title(name, n, " ", route->title);
+	if (source[0] && !route->source[0])
+		n = put_title(name, n, " >", source);
 	return dest_get(name, n);
 }
 
@@ -138,11 +165,14 @@ static const struct conf_route *assign(struct rcpt *rcpt)
 		return NULL;
 	}
 	const struct conf_route *route = find_route(rcpt, domain);
-	struct dest *dest = dest_of_route(route, domain);
+	const char *source = connects(route) ? source_of(rcpt, route) : "";
+	struct dest *dest = dest_of_route(route, source, domain);
 	if (!dest->domain_len && pause_covers_domain(domain, strlen(domain)))
 		dest = paused_dest(domain);
-	else
+	else {
 		dest->route = route;
+		dest->source = source;
+	}
 	dest_assign(rcpt, dest);
 	return route;
 }
