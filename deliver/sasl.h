@@ -13,7 +13,8 @@
 #include "lib/credentials.h"
 
 #define SASL_MECHANISMS     "SCRAM-SHA-256, CRAM-MD5, PLAIN, LOGIN" /* in order of preference */
-#define SASL_ITERATIONS_MAX 100000 /* of SCRAM that a host may ask of us: 100 ms or so */
+#define SASL_ITERATIONS_MAX 100000 /* of SCRAM that a host may ask of us: some 75 ms of CPU here \
+				    */
 
 enum sasl_verdict {
 	SASL_MORE,   /* that is to be said, then the host's turn comes again */

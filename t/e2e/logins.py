@@ -3,6 +3,8 @@ import base64
 import hashlib
 import hmac
 import os
+import socket
+import threading
 
 
 def b64(data):
@@ -73,3 +75,35 @@ class Logins:
             return True
         verifier = mac(mac(salted, b"Server Key"), text)
         return ask(b"v=" + b64(verifier[::-1] if self.forge else verifier).encode()) == b""
+
+
+class ByDovecot:
+    """The same by a Dovecot behind its auth-client socket (dovecot.py), whatever its mechanisms are."""
+
+    def __init__(self, dovecot, mechanisms):
+        self.socket, self.mechanisms = dovecot.socket, mechanisms.split()
+        self.good, self.bad = [], []
+
+    def offer(self, tls):
+        return ["AUTH " + " ".join(self.mechanisms)]
+
+    def talk(self, line, ask, tls):
+        words = line.split(" ")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.socket)
+            with s.makefile("rwb") as f:
+                def say(*fields):
+                    f.write("\t".join(fields).encode() + b"\n")
+                    f.flush()
+                say("VERSION", "1", "1")
+                say("CPID", str(threading.get_ident() % 2**31))
+                while f.readline() != b"DONE\n":
+                    pass
+                first = [f"resp={words[2]}"] if len(words) > 2 else []
+                say("AUTH", "1", words[1], "service=smtp", "secured", *first)
+                while True:
+                    got = f.readline().decode().rstrip("\n").split("\t")
+                    if got[0] != "CONT":
+                        (self.good if got[0] == "OK" else self.bad).append((words[1], tls))
+                        return "235 2.7.0 welcome" if got[0] == "OK" else "535 5.7.8 says Dovecot"
+                    say("CONT", "1", b64(ask(base64.b64decode(got[2]))))

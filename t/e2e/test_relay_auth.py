@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
-from harness import SOAK, free_port, wait_for
-from logins import Logins
+from dovecot import Dovecot
+from harness import PEERS, SOAK, free_port, wait_for
+from logins import ByDovecot, Logins
 from pki import Authority
 from test_auth import PASSWORD, USER, Server
 
@@ -256,6 +257,25 @@ def test_aiosmtpd(house, mechanism):
         b.stop()
     finally:
         controller.stop()
+
+
+@pytest.mark.skipif(not os.path.exists(f"{PEERS}/doveconf"), reason="no Dovecot")
+def test_dovecot_checks_it(house):
+    """Dovecot's idea of all four mechanisms, with the right secret and a wrong one."""
+    dovecot = house.keep(Dovecot(house, {Logins().user: SECRET}, mechanisms="plain login cram-md5 scram-sha-256"))
+    sinks = {(m, login): house.sink(auth=ByDovecot(dovecot, m)) for m in ALL.split() for login in ("good", "wrong")}
+    b = house.baton(credentials=credentials(house), text=routes(
+        [(f"{login}-{m.lower()}", f"[{LOCAL}]:{s.port}", login, "") for (m, login), s in sinks.items()]))
+    for mechanism, login in sinks:
+        b.smtp().send("a@client.example.test", f"x@{login}-{mechanism.lower()}.test", BODY)
+    for (mechanism, login), sink in sinks.items():
+        if login == "good":
+            sink.wait(1)
+            assert set(sink.auth.good) == {(mechanism, False)} and not sink.auth.bad
+        else:
+            b.wait_log(rf'login \\"wrong\\" with {mechanism}: says Dovecot', 20)
+            assert not sink.auth.good and not sink.messages
+    b.stop()
 
 
 def test_config_is_checked(house):

@@ -26,7 +26,7 @@ def to(*sinks):
 def test_the_next_one_and_back(house):
     """The first host is down, comes, goes in the middle of traffic: every message arrives once."""
     one, two = house.sink(start=False), house.sink()
-    b = house.baton(text=f'route "*" {{ to = {hosts(one, two)} }}', retry=QUICK, site="messages_per_connection = 5")
+    b = house.baton(text=f'route "*" {{ to = {hosts(one, two)} }}', retry=QUICK)
     send(b, 0, 10)
     two.wait(10)
     b.wait_log(rf"site level=warning site=\S+ state=next_host host=127.0.0.1 port={two.port} words=\"unreachable")
@@ -65,7 +65,7 @@ def test_a_scout_holds_nobody_up(house):
     silent.settimeout(30)
     port, two = silent.getsockname()[1], house.sink()
     b = house.baton(text=f'route "*" {{ to = {{ "[{LOCAL}]:{port}", "[{LOCAL}]:{two.port}" }} }}', retry=QUICK,
-                    site='reply_timeout = "3s"  idle = "0"')
+                    site='reply_timeout = "3s"  messages_per_connection = 1')
     send(b, 0)
     silent.accept()[0].close()  # the next one at once
     two.wait(1)
