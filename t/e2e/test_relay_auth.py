@@ -93,7 +93,7 @@ def test_refusals(house):
     logged, also not one that the host repeats."""
     sinks = {name: house.sink(auth=Logins(secure=False, **more)) for name, (_, more, _) in BAD.items()}
     rows = [(n, f"[{LOCAL}]:{s.port}", BAD[n][0], "") for n, s in sinks.items()]
-    b = house.baton(credentials=credentials(house), log_level="debug", text=routes(rows), retry='first = "10s"  max = "10s"')
+    b = house.baton(credentials=credentials(house), log_level="debug", text=routes(rows), retry='first = "60s"  max = "60s"')
     for name in sinks:
         b.smtp().send("a@client.example.test", f"b@{name}.test", BODY)
     for name, sink in sinks.items():

@@ -65,7 +65,7 @@ def test_a_scout_holds_nobody_up(house):
     silent.settimeout(30)
     port, two = silent.getsockname()[1], house.sink()
     b = house.baton(text=f'route "*" {{ to = {{ "[{LOCAL}]:{port}", "[{LOCAL}]:{two.port}" }} }}', retry=QUICK,
-                    site='reply_timeout = "3s"  messages_per_connection = 1')
+                    site='reply_timeout = "60s"  messages_per_connection = 1')
     send(b, 0)
     silent.accept()[0].close()  # the next one at once
     two.wait(1)
@@ -85,8 +85,9 @@ def test_a_scout_holds_nobody_up(house):
     send(b, 1000, 5)
     two.wait(before + 5)
     assert b.log.count(b"state=still_next_host") == scouts  # it is still out
-    b.wait_log(r"state=still_next_host [^\n]*words=\"[^\n]*timed out")
+    seen = len(b.log)
     scout.close()
+    b.wait_log(r"state=still_next_host [^\n]*words=\"[^\n]*closed by the peer", after=seen)
     silent.close()
     b.stop()
 
@@ -99,12 +100,6 @@ def test_the_first_one_refuses_the_login(house):
     send(b, 0, 5)
     two.wait(5)
     b.wait_log(r'level=warning [^\n]*state=next_host [^\n]*login \\"good\\" with PLAIN: who are you\?')
-    one.stop()
-    two.stop()
-    send(b, 5)
-    b.wait_log(r"site site=\S+ state=down reason=unreachable")
-    two.start()
-    two.wait(6)
     b.stop()
 
 
