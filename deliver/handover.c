@@ -35,7 +35,7 @@ struct handover {
 	uint64_t promised, filled;
 	bool all; /* the whole content was filled in */
 	size_t line_len;
-	char line[LOCAL_RESULT_MAX];
+	char line[LOCAL_RESULT_MAX + LOCAL_MEMBERS_MAX];
 };
 
 static void begin_next(struct handover *h);
@@ -118,6 +118,52 @@ int handover_read_result(const char *line, size_t len, struct words *words)
 	return 0;
 }
 
+/* put_members - the lines of an expansion as lib/job.h's list; -EBADMSG when they don't end */
+static int put_members(struct handover *h, size_t at, struct job_list *list)
+{
+	int rc = job_put_text(list, h->job->user);
+	while (!rc) {
+		const char *line = h->line + at;
+		const char *lf = memchr(line, '\n', h->line_len - at);
+		if (!lf)
+			return -EBADMSG;
+		if (lf == line + 1 && *line == '.')
+			return 0;
+		rc = job_put_text(list, msg_bytes(line, (size_t)(lf - line)));
+		at += (size_t)(lf - line) + 1;
+	}
+	return rc;
+}
+
+/* expand - the user's .forward names others */
+static void expand(struct handover *h, size_t at)
+{
+	struct words words;
+	struct job_list list;
+	struct job_end *end = &h->job->ends[0];
+	size_t room = LOCAL_RESULT_MAX + 5 * LOCAL_MEMBERS_MAX;
+	h->job->expansion = malloc(room);
+	job_list_init(&list, h->job->expansion, h->job->expansion ? room : 0);
+	if (put_members(h, at, &list) != 0 || list.len > HANDOVER_LIST_MAX) {
+		words_set(&words, 0, "4.3.0", "the .forward file could not be read whole");
+		decide(h, OUT_DEFERRED, &words);
+		return;
+	}
+	end->members = job_list_bytes(&list);
+	decide(h, OUT_EXPANDED, NULL);
+}
+
+/* is_whole - whether all that may come is there: a line, or the lines of an expansion */
+static bool is_whole(const struct handover *h)
+{
+	const char *lf = memchr(h->line, '\n', h->line_len);
+	if (h->line_len == sizeof(h->line))
+		return true;
+	if (!lf || strncmp(h->line, LOCAL_EXPANDED_LINE, sizeof(LOCAL_EXPANDED_LINE) - 1))
+		return lf;
+	return h->line_len > 3 && !memcmp(h->line + h->line_len - 3, "\n.\n", 3);
+}
+
 /* on_result - a line, or the end without one */
 static void on_result(struct handover *h)
 {
@@ -127,6 +173,8 @@ static void on_result(struct handover *h)
 	if (handover_read_result(h->line, len, &words) < 0) {
 		words_set(&words, 0, "4.3.0", "local delivery ended without a result");
 		decide(h, OUT_DEFERRED, &words);
+	} else if (words.code == LOCAL_EXPANDED) {
+		expand(h, lf ? len + 1 : len);
 	} else {
 		decide(h, verdict_message(&words), &words);
 	}
@@ -145,7 +193,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	h->line_len += n > 0 ? (size_t)n : 0;
-	if (n <= 0 || h->line_len == sizeof(h->line) || memchr(h->line, '\n', h->line_len))
+	if (n <= 0 || is_whole(h))
 		on_result(h);
 }
 
@@ -241,8 +289,9 @@ static int begin(struct handover *h)
 	rc = evbuffer_add(h->out, &raw, LOCAL_LENGTH_BYTES) < 0 ? -ENOMEM : watch(h);
 	if (!rc)
 		rc = CHAN_SEND(hops_qmgr(), deliver_local, .user = job->user,
-		    .kind = job->mailbox_kind, .mailbox = job->mailbox, .sender = job->sender,
-		    .recipient = rcpt->address, .pipe = theirs[0], .result = theirs[1]);
+		    .kind = job->mailbox_kind, .mailbox = job->mailbox, .past = job->past,
+		    .sender = job->sender, .recipient = rcpt->address, .original = rcpt->orcpt,
+		    .pipe = theirs[0], .result = theirs[1]);
 	close(theirs[0]);
 	close(theirs[1]);
 	return rc;

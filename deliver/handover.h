@@ -9,6 +9,7 @@
 #include "deliver/hop.h"
 
 #define HANDOVER_PIPE_BLOCK (64u << 10) /* what a pipe takes at once */
+#define HANDOVER_LIST_MAX   (48u << 10) /* of an expansion, as a result has it */
 
 /* Reads a result line (without its LF). Returns 0 and words, or -EINVAL. */
 int handover_read_result(const char *line, size_t len, struct words *words);

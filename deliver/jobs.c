@@ -97,6 +97,7 @@ int job_new(const struct msg_deliver_job *msg, struct job **out)
 	    .ret = msg->ret,
 	    .segment = segment,
 	    .mailbox_kind = msg->mailbox_kind,
+	    .past = msg->past,
 	    .nends = (uint32_t)n};
 	job->ends = (struct job_end *)(job + 1);
 	char *text = (char *)job->ends + ends;
@@ -124,6 +125,7 @@ void job_free(struct job *job)
 		wire_count--;
 	}
 	free(job->content);
+	free(job->expansion);
 	for (struct job_words *w = job->kept, *next; w; w = next) {
 		next = w->next;
 		free(w);

@@ -21,6 +21,7 @@ struct job_end {
 	bool decided;
 	uint8_t outcome;           /* enum outcome; OUT_NOT_TRIED until decided */
 	const struct words *words; /* the job's, may be NULL */
+	struct msg_bytes members;  /* OUT_EXPANDED: in the job's `expansion` */
 };
 
 struct job {
@@ -33,13 +34,14 @@ struct job {
 	uint8_t ret;             /* enum envelope_ret */
 	struct segment *segment; /* held */
 	struct msg_bytes sender, envid, user, mailbox, report_to;
-	uint8_t mailbox_kind;
+	uint8_t mailbox_kind, past;
 	bool passed;   /* the peer got the DSN parameters: it reports (RFC 3461 §5.2.1) */
 	bool on_wire;  /* a peer may have seen something of it: job_to_wire() */
 	int64_t began; /* clock_ms() of its first command, 0: none */
 	uint32_t nends;
 	struct job_end *ends;
-	struct job_words *kept; /* replies that ends point to */
+	struct job_words *kept;   /* replies that ends point to */
+	unsigned char *expansion; /* of a .forward, NULL: none */
 
 	/*
 	 * A notice on its way to smtpd is a job of its own that deliver made: its text, the job it

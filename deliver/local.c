@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * local: one delivery into one mailbox, as the recipient's user (lib/local.h). master's child
- * has already become that user; this program reads its arguments, hands them to mailbox.c, writes
- * the result line and exits with what sysexits.h calls it.
+ * local: one delivery, as the recipient's user (lib/local.h). master's child has already become
+ * that user; this program reads its arguments, hands them to mailbox.c, entry.c or forward.c,
+ * writes the result and exits with what sysexits.h calls it.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "deliver/entry.h"
+#include "deliver/forward.h"
 #include "deliver/mailbox.h"
 
 /* kind_of - the kind that a word names, or -1 */
@@ -33,15 +36,42 @@ static void report(const struct mailbox_result *res)
 		mailbox_write(LOCAL_RESULT_FD, line, (size_t)n);
 }
 
+/* act - what the arguments ask for */
+static void act(struct mailbox_request *req, struct mailbox_result *res)
+{
+	static struct content content;
+	if (!mailbox_begin(req, &content, res))
+		return;
+	if (req->kind == LOCAL_ALIAS)
+		entry_of_alias(req, LOCAL_ALIASES_FD, res);
+	else if (req->kind == LOCAL_FORWARD)
+		entry_of_forward(req, res);
+	else
+		mailbox_deliver(req, res);
+}
+
+/* answer - the user's .forward; true when that is the result */
+static bool answer(const struct mailbox_request *req, struct mailbox_result *res)
+{
+	static char out[LOCAL_RESULT_MAX + LOCAL_MEMBERS_MAX];
+	size_t len = forward_answer(req, out, sizeof(out), res);
+	if (len)
+		mailbox_write(LOCAL_RESULT_FD, out, len);
+	return len > 0;
+}
+
 int main(int argc, char **argv)
 {
-	struct mailbox_request req = {
-	    .content = LOCAL_CONTENT_FD, .lock_wait_s = MAILBOX_LOCK_WAIT_S};
+	struct mailbox_request req = {.content = LOCAL_CONTENT_FD,
+	    .lock_wait_s = MAILBOX_LOCK_WAIT_S,
+	    .command_s = LOCAL_COMMAND_MAX_S};
 	struct mailbox_result res = {0};
 	int kind = argc == LOCAL_ARGS ? kind_of(argv[LOCAL_ARG_KIND]) : -1;
 	const char *home = getenv("HOME");
 
 	signal(SIGPIPE, SIG_IGN);
+	/* one less to think of in what the commands inherit */
+	fcntl(LOCAL_RESULT_FD, F_SETFD, FD_CLOEXEC);
 	if (kind < 0) {
 		mailbox_say(&res, 451, "4.3.5", EX_USAGE, "local: wrong arguments");
 	} else {
@@ -50,8 +80,12 @@ int main(int argc, char **argv)
 		req.user = argv[LOCAL_ARG_USER];
 		req.sender = argv[LOCAL_ARG_SENDER];
 		req.recipient = argv[LOCAL_ARG_RECIPIENT];
+		req.original = argv[LOCAL_ARG_ORIGINAL];
 		req.home = home ? home : "";
-		mailbox_deliver(&req, &res);
+		if (kind == LOCAL_READ && answer(&req, &res))
+			return EX_OK;
+		if (kind != LOCAL_READ)
+			act(&req, &res);
 	}
 	report(&res);
 	return res.exit_code;

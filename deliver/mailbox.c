@@ -10,7 +10,6 @@
  */
 #include "deliver/mailbox.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -18,7 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "lib/clock.h"
 
 #define COPY_BLOCK 65536
 #define COPY_CARRY 8 /* at most "From" and a CR */
@@ -186,44 +188,15 @@ static size_t convert(struct copy *c, const char *data, size_t len, bool last)
 	return 0;
 }
 
-/* read_some - one read; bytes, 0 at the end, -errno */
-static ssize_t read_some(int fd, void *buf, size_t size)
-{
-	ssize_t n;
-	do {
-		n = read(fd, buf, size);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
-/* read_length - the promise before the content */
-static int read_length(int fd, uint64_t *length)
-{
-	unsigned char raw[LOCAL_LENGTH_BYTES];
-	size_t have = 0;
-	while (have < sizeof(raw)) {
-		ssize_t n = read_some(fd, raw + have, sizeof(raw) - have);
-		if (n <= 0)
-			return n < 0 ? (int)n : -EBADMSG;
-		have += (size_t)n;
-	}
-	memcpy(length, raw, sizeof(*length));
-	*length = be64toh(*length);
-	return 0;
-}
-
-/* copy_body - the content, at most `length` bytes of it */
-static int copy_body(struct copy *c, int from, uint64_t length)
+/* copy_body - the content to its end */
+static int copy_body(struct copy *c, struct content *content)
 {
 	char in[COPY_CARRY + COPY_BLOCK];
 	size_t carry = 0;
-	for (uint64_t got = 0;;) {
-		ssize_t n = read_some(from, in + carry, COPY_BLOCK);
+	for (;;) {
+		ssize_t n = content_read(content, in + carry, COPY_BLOCK);
 		if (n < 0)
 			return (int)n;
-		got += (uint64_t)n;
-		if (got > length || (!n && got < length))
-			return -EBADMSG;
 		size_t len = carry + (size_t)n;
 		carry = convert(c, in, len, !n);
 		if (c->error || !n)
@@ -244,44 +217,73 @@ static void put_path(struct copy *c, const char *path)
 int mailbox_copy(const struct mailbox_request *req, int fd, bool quote)
 {
 	struct copy *c = calloc(1, sizeof(*c));
-	uint64_t length = 0;
-	int rc = -ENOMEM;
 	if (!c)
-		return rc;
+		return -ENOMEM;
 	*c = (struct copy){.fd = fd, .quote = quote, .line_start = true};
-	rc = read_length(req->content, &length);
-	if (rc < 0)
-		goto out;
 	put(c, "Return-Path: <", 14);
 	put_path(c, req->sender);
 	put(c, ">\nDelivered-To: ", 16);
 	put_path(c, req->recipient);
 	put(c, "\n", 1);
-	rc = copy_body(c, req->content, length);
+	int rc = copy_body(c, req->in);
 	if (!rc)
 		rc = mailbox_write(fd, c->out, c->out_len);
-out:
 	free(c);
 	return rc;
 }
 
-/* mailbox_deliver - one delivery from path to result */
+/* mailbox_from - readers take the line apart at its spaces */
+int mailbox_from(const struct mailbox_request *req, char out[MAILBOX_FROM_MAX])
+{
+	char date[32];
+	time_t now = (time_t)(clock_wall_ms() / 1000);
+	struct tm tm;
+	if (!localtime_r(&now, &tm) || !strftime(date, sizeof(date), "%a %b %e %T %Y", &tm))
+		return -EINVAL;
+	int n = snprintf(out, MAILBOX_FROM_MAX, "From %s %s\n",
+	    req->sender[0] ? req->sender : "MAILER-DAEMON", date);
+	if (n < 0 || n >= MAILBOX_FROM_MAX)
+		return -ENAMETOOLONG;
+	for (size_t i = 5; i < (size_t)n - strlen(date) - 2; i++)
+		if ((unsigned char)out[i] <= ' ' || out[i] == 127)
+			out[i] = '-';
+	return n;
+}
+
+/* mailbox_begin - the header, and whether the message has been here */
+bool mailbox_begin(struct mailbox_request *req, struct content *content, struct mailbox_result *res)
+{
+	int rc = content_open(content, req->content);
+	req->in = content;
+	if (rc < 0) {
+		mailbox_say_errno(res, rc, "message");
+		return false;
+	}
+	if (content_was_at(content, req->recipient)) {
+		mailbox_say(res, 554, "5.4.6", EX_DATAERR,
+		    "mail loop: the message was delivered to %s before", req->recipient);
+		return false;
+	}
+	return true;
+}
+
+/* mailbox_into - by kind */
+void mailbox_into(const struct mailbox_request *req, const char *path, struct mailbox_result *res)
+{
+	if (req->kind == LOCAL_MAILDIR)
+		mailbox_maildir(req, path, res);
+	else
+		mailbox_mbox(req, path, res);
+}
+
+/* mailbox_deliver - the mailbox of the configuration */
 void mailbox_deliver(const struct mailbox_request *req, struct mailbox_result *res)
 {
 	char path[PATH_MAX];
 	int rc = mailbox_expand(req->mailbox, req->user, req->home, path);
-	if (rc < 0) {
+	if (rc < 0)
 		mailbox_say(res, 451, "4.3.5", EX_CANTCREAT, "the mailbox \"%s\" makes no path: %s",
 		    req->mailbox, strerror(-rc));
-		return;
-	}
-	switch (req->kind) {
-	case LOCAL_MBOX:
-		mailbox_mbox(req, path, res);
-		return;
-	case LOCAL_MAILDIR:
-		mailbox_maildir(req, path, res);
-		return;
-	}
-	mailbox_say(res, 451, "4.3.5", EX_USAGE, "unknown kind of mailbox");
+	else
+		mailbox_into(req, path, res);
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "deliver/content.h"
 #include "lib/local.h"
 
 #define MAILBOX_LOCK_WAIT_S 60 /* for the locks of an mbox, then 4.2.0 */
@@ -23,8 +24,11 @@ struct mailbox_request {
 	enum local_kind kind;
 	const char *mailbox; /* as in the configuration, unexpanded */
 	const char *user, *home, *sender, *recipient;
+	const char *original; /* type;xtext, "" or NULL: the recipient */
 	int content;          /* descriptor */
+	struct content *in;   /* what mailbox_begin() made of it */
 	unsigned lock_wait_s; /* MAILBOX_LOCK_WAIT_S; shorter in tests */
+	unsigned command_s;   /* LOCAL_COMMAND_MAX_S; shorter in tests */
 };
 
 struct mailbox_result {
@@ -34,7 +38,14 @@ struct mailbox_result {
 	int exit_code; /* sysexits.h */
 };
 
-/* Delivers. The result is filled in whatever happens. */
+/*
+ * Reads the header into `content`, which stays with the request. False when nothing is to be
+ * delivered: the message didn't come, or has been at the recipient before (Delivered-To, 5.4.6).
+ */
+bool mailbox_begin(
+    struct mailbox_request *req, struct content *content, struct mailbox_result *res);
+
+/* Delivers what mailbox_begin() began. The result is filled in whatever happens. */
 void mailbox_deliver(const struct mailbox_request *req, struct mailbox_result *res);
 
 /* Sets the result; fmt as printf(). */
@@ -51,6 +62,9 @@ void mailbox_say_errno(struct mailbox_result *res, int error, const char *what);
  */
 int mailbox_expand(const char *mailbox, const char *user, const char *home, char out[PATH_MAX]);
 
+/* The same into that path, whatever the configuration says. */
+void mailbox_into(const struct mailbox_request *req, const char *path, struct mailbox_result *res);
+
 /* The two kinds. path is absolute and expanded; they read the content and set the result. */
 void mailbox_maildir(
     const struct mailbox_request *req, const char *path, struct mailbox_result *res);
@@ -62,6 +76,10 @@ void mailbox_mbox(const struct mailbox_request *req, const char *path, struct ma
  * exactly the promised number of bytes came; else the error of read or write.
  */
 int mailbox_copy(const struct mailbox_request *req, int fd, bool quote);
+
+/* The From_ line: its length or -E... */
+#define MAILBOX_FROM_MAX 512
+int mailbox_from(const struct mailbox_request *req, char out[MAILBOX_FROM_MAX]);
 
 /* Writes all of it or fails: 0 or -E... */
 int mailbox_write(int fd, const void *data, size_t len);

@@ -123,9 +123,7 @@ static bool moved(const struct mbox *m)
 /* put_from - what must stand before a message: an end of the one before, and the From_ line */
 static int put_from(const struct mailbox_request *req, int fd, off_t size)
 {
-	char line[512], date[32], tail[2] = {'\n', '\n'};
-	time_t now = (time_t)(clock_wall_ms() / 1000);
-	struct tm tm;
+	char line[2 + MAILBOX_FROM_MAX], tail[2] = {'\n', '\n'};
 	size_t n = 0;
 	if (size >= 2 && pread(fd, tail, 2, size - 2) != 2)
 		return errno ? -errno : -EIO;
@@ -133,18 +131,8 @@ static int put_from(const struct mailbox_request *req, int fd, off_t size)
 		line[n++] = '\n';
 	if (size >= 2 && (tail[0] != '\n' || tail[1] != '\n'))
 		line[n++] = '\n';
-	if (!localtime_r(&now, &tm) || !strftime(date, sizeof(date), "%a %b %e %T %Y", &tm))
-		return -EINVAL;
-	size_t from = n;
-	n += (size_t)snprintf(line + n, sizeof(line) - n, "From %s %s\n",
-	    req->sender[0] ? req->sender : "MAILER-DAEMON", date);
-	if (n >= sizeof(line))
-		return -ENAMETOOLONG;
-	/* Readers take the line apart at its spaces. */
-	for (size_t i = from + 5; i < n - strlen(date) - 2; i++)
-		if ((unsigned char)line[i] <= ' ' || line[i] == 127)
-			line[i] = '-';
-	return mailbox_write(fd, line, n);
+	int from = mailbox_from(req, line + n);
+	return from < 0 ? from : mailbox_write(fd, line, n + (size_t)from);
 }
 
 /* append - the message at the end of the locked file; cut back on failure */
@@ -174,6 +162,10 @@ void mailbox_mbox(const struct mailbox_request *req, const char *path, struct ma
 	struct mbox m = {.path = path,
 	    .fd = -1,
 	    .system = !strncmp(path, LOCAL_MAIL_DIR, strlen(LOCAL_MAIL_DIR))};
+	if (!strcmp(path, "/dev/null")) {
+		mailbox_say(res, 250, "2.0.0", EX_OK, "thrown away: /dev/null");
+		return;
+	}
 	int n = snprintf(m.dot, sizeof(m.dot), "%s.lock", path);
 	int rc = n > 0 && (size_t)n < sizeof(m.dot) ? open_mbox(&m) : -ENAMETOOLONG;
 	if (!rc)

@@ -73,8 +73,10 @@ static void keep(
 static int put(struct job_list *list, const struct job *job, const struct job_end *end)
 {
 	const struct words *words = end->words;
-	struct job_result result = {
-	    .number = end->rcpt.number, .outcome = end->outcome, .passed = job->passed};
+	struct job_result result = {.number = end->rcpt.number,
+	    .outcome = end->outcome,
+	    .passed = job->passed,
+	    .members = end->members};
 	if (words) {
 		result.code = words->code;
 		result.status = msg_str(words->status);

@@ -75,6 +75,7 @@ int job_put_result(struct job_list *list, const struct job_result *result)
 	wire_put_u16(&w, result->code);
 	put(&w, result->status);
 	put_cut(&w, result->text);
+	put(&w, result->members.len ? result->members : msg_str(""));
 	return commit(list, &w);
 }
 
@@ -169,7 +170,8 @@ int job_next_result(struct msg_bytes list, size_t *pos, struct job_result *resul
 	result->code = wire_get_u16(&w);
 	result->status = get(&w);
 	result->text = get(&w);
-	if (result->outcome > OUT_DAMAGED)
+	result->members = get(&w);
+	if (result->outcome > OUT_EXPANDED)
 		wire_in_fail(&w);
 	return leave(&w, list, pos);
 }

@@ -33,7 +33,8 @@ enum outcome {
 	OUT_FAILED = 2,    /* 5xx: return to sender */
 	OUT_NOT_TRIED = 3, /* came back untouched: no attempt, no back-off */
 	OUT_TOO_MANY = 4,  /* 452 4.5.3: the rest may follow at once */
-	OUT_DAMAGED = 5    /* the record can't be sent (bad bytes on disk): set aside */
+	OUT_DAMAGED = 5,   /* the record can't be sent (bad bytes on disk): set aside */
+	OUT_EXPANDED = 6   /* a .forward: `members` take its place */
 };
 
 /* what a notice says has become of a recipient (RFC 3464 §2.3.3) */
@@ -90,6 +91,7 @@ struct job_result {
 	uint8_t passed;                /* OUT_SENT: the next hop reports what is to be reported */
 	uint16_t code;                 /* reply code, 0: none */
 	struct msg_bytes status, text; /* enhanced status "5.1.1", the peer's words */
+	struct msg_bytes members;      /* OUT_EXPANDED: texts, first whose .forward it is */
 };
 
 struct job_place {

@@ -1,47 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The aliases file (keeper): `name: address, address` a line. A line that begins with white space
- * continues the one before, one whose first character is # is a comment, also between the two.
- * Names are compared as ASCII without case; of two equal ones the first counts.
- *
- * An address is user, user@domain, "quoted local part"@domain, <any of these>, or \user: the
- * user's mailbox, past his alias. :include:, |command and /file aren't known to this version: an
- * alias that has one, like one that can't be read, is there but broken, which makes its mail wait.
- *
- * The file is read whole and replaced whole; when it can't be read, what was read before stays. It
- * is looked at at most once a second. One keeper, one file: the second half keeps it.
+ * The aliases file in use (keeper; lib/alias_file.h has its form). It is read whole and replaced
+ * whole; when it can't be read, what was read before stays. It is looked at at most once a second.
+ * One keeper, one file.
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "lib/alias_file.h"
 
-#include "lib/hash.h"
-
-#define ALIASES_FILE_MAX    (64u << 20) /* bytes */
-#define ALIASES_NAME_MAX    256
-#define ALIASES_MEMBERS_MAX 100000
-#define ALIASES_LOOK_MS     1000
-
-struct alias {
-	char *name;  /* lower case */
-	bool broken; /* has something that this version can't expand: a temporary failure */
-	size_t nmembers;
-	char **members; /* addresses as written, without <> and white space */
-	UT_hash_handle hh;
-};
-
-struct aliases; /* a file's content */
-
-/*
- * Takes text of a file apart; `name` is the file's, for the log, which gets a line for each
- * mistake. NULL when out of memory.
- */
-struct aliases *aliases_parse(const char *text, size_t len, const char *name);
-void aliases_free(struct aliases *aliases);
-
-/* The alias of that name (any case), or NULL. */
-const struct alias *aliases_find(const struct aliases *aliases, const char *name);
+#define ALIASES_LOOK_MS 1000
 
 /* Uses that file from now on; "": none. Reads it. */
 void aliases_use(const char *path);
@@ -52,3 +19,14 @@ void aliases_use(const char *path);
  * has never been readable: nobody can say then what an address stands for.
  */
 int aliases_lookup(const char *name, const struct alias **alias);
+
+/*
+ * The members of an alias as qmgr takes them (qmgr/members.h), included lists in their place,
+ * nobody twice. Commands and files are named by their digest; in an included list they may not be.
+ * Returns 0; -EINVAL, having logged why, when a list can't be read or has something else than
+ * addresses, or lists include each other deeper than ALIASES_INCLUDE_DEPTH; -ENOMEM.
+ */
+int aliases_members(const struct alias *alias, struct address_list *out);
+
+#define ALIASES_INCLUDE_DEPTH 5
+#define ALIASES_INCLUDE_MAX   (16u << 20) /* bytes of an included list */

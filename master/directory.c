@@ -71,11 +71,24 @@ static void on_account(enum account_verdict verdict, const char *login, void *ar
 		finish(q, KEEPER_TEMPFAIL, "", NULL);
 }
 
-/* ask_alias - the first step */
+/* cut_extension - user+tag: the tag is the user's business; false when there is none */
+static bool cut_extension(struct question *q)
+{
+	char *plus = strchr(q->name, DIRECTORY_EXTENSION);
+	if (!plus || plus == q->name)
+		return false;
+	*plus = '\0';
+	return true;
+}
+
+/* ask_alias - the first step: the name with its extension, then without */
 static void ask_alias(struct question *q)
 {
 	const struct alias *alias = NULL;
-	if (aliases_lookup(q->name, &alias) != 0)
+	int e = aliases_lookup(q->name, &alias);
+	if (!e && !alias && cut_extension(q))
+		e = aliases_lookup(q->name, &alias);
+	if (e)
 		finish(q, KEEPER_TEMPFAIL, "", NULL);
 	else if (alias && alias->broken)
 		finish(q, KEEPER_TEMPFAIL, "", NULL);
@@ -88,7 +101,9 @@ static void ask_alias(struct question *q)
 /* directory_ask - start with the alias, or past it */
 void directory_ask(struct msg_bytes local, bool expands, directory_answer *answer, void *arg)
 {
-	bool past = expands && local.len > 1 && local.data[0] == '\\';
+	uint32_t past = 0;
+	while (expands && past < 2 && past + 1 < local.len && local.data[past] == '\\')
+		past++;
 	struct question *q = calloc(1, sizeof(*q));
 	if (!q) {
 		answer(KEEPER_TEMPFAIL, "", NULL, arg);
@@ -99,8 +114,10 @@ void directory_ask(struct msg_bytes local, bool expands, directory_answer *answe
 	q->arg = arg;
 	if (str_copy_n(q->name, sizeof(q->name), local.data + past, local.len - past) != 0)
 		finish(q, KEEPER_UNKNOWN, "", NULL);
-	else if (past)
+	else if (past) {
+		cut_extension(q);
 		accounts_ask(q->name, q->urgent, on_account, q);
-	else
+	} else {
 		ask_alias(q);
+	}
 }

@@ -4,18 +4,21 @@
  * goes through these in turn, and some of the steps may have to wait for the name service.
  *
  *   alias of that name              its members
- *   \user                           the user's mailbox, past his alias (members of aliases only)
+ *   user+tag                        as user, where no alias has that name
+ *   \user, \\user                   the user's mailbox, past his alias (members of aliases only)
  *   a user of the host              his mailbox
  *   postmaster                      as root, where no alias says otherwise (RFC 5321 4.5.1)
  *   anyone else                     as catch_all, if there is one; else unknown
  *
- * An alias that names itself means the mailbox there: such a member is given out as \name.
+ * Whether the user's .forward counts is another's question (qmgr/members.h).
  */
 #pragma once
 
 #include "lib/conf.h"
 #include "lib/msg.h"
 #include "master/aliases.h"
+
+#define DIRECTORY_EXTENSION '+'
 
 /*
  * The answer. user: the login name of the mailbox (KEEPER_MAILBOX), else "". alias: whose members

@@ -10,6 +10,7 @@
  * Exit codes: 0 told to stop or master is gone, 100 wrong usage, 111 a failure of the host.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #include "lib/job.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/str.h"
 #include "master/accounts.h"
 #include "master/directory.h"
 #include "master/login.h"
@@ -25,7 +27,10 @@
 
 /* An asker that goes away leaves its questions behind; who has more open than this isn't ours. */
 #define ASKER_OPEN_MAX 1024
-#define MEMBERS_ROOM   61000 /* bytes of an expansion; the row in msg.def allows a little more */
+#define MEMBERS_ROOM \
+	60000 /* bytes of members in an answer; the row in msg.def allows a little more */
+/* An alias of that name and another's: who gets what can't be delivered to the other's members. */
+#define OWNER_PREFIX "owner-"
 
 struct asker {
 	struct chan *chan; /* NULL: gone, and freed with its last question */
@@ -38,39 +43,54 @@ struct request {
 	bool expands;
 };
 
-/* put_members - an alias as the list of lib/job.h; 0 or -EMSGSIZE */
-static int put_members(struct job_list *list, const struct alias *alias)
+/* send_members - as many answers as they need */
+static void send_members(
+    const struct request *r, const struct address_list *members, const char *owner)
 {
-	char self[ALIASES_NAME_MAX + 2];
-	for (size_t i = 0; i < alias->nmembers; i++) {
-		struct msg_bytes member = msg_str(alias->members[i]);
-		if (strcasecmp(alias->members[i], alias->name) == 0) {
-			self[0] = '\\';
-			memcpy(self + 1, alias->name, strlen(alias->name) + 1);
-			member = msg_str(self);
-		}
-		int e = job_put_text(list, member);
-		if (e)
-			return e;
+	static unsigned char buf[MEMBERS_ROOM];
+	struct job_list list;
+	job_list_init(&list, buf, sizeof(buf));
+	for (size_t i = 0; i < members->n; i++) {
+		if (job_put_text(&list, msg_str(members->v[i])) == 0)
+			continue;
+		CHAN_SEND(r->asker->chan, keeper_expand_is, .request = r->id,
+		    .verdict = KEEPER_ALIAS, .user = msg_str(""), .owner = msg_str(owner),
+		    .members = job_list_bytes(&list));
+		job_list_init(&list, buf, sizeof(buf));
+		i--; /* it fits into an empty one: ADDRESS_LIST_OTHER_MAX */
 	}
-	return 0;
+	CHAN_SEND(r->asker->chan, keeper_expand_is, .request = r->id, .verdict = KEEPER_ALIAS,
+	    .user = msg_str(""), .owner = msg_str(owner), .members = job_list_bytes(&list),
+	    .last = 1);
+}
+
+/* owner_of - the sender that members of that alias get: owner-NAME, if there is such an alias */
+static void owner_of(const char *name, char *owner, size_t size)
+{
+	const struct alias *alias = NULL;
+	int n = snprintf(owner, size, "%s%s", OWNER_PREFIX, name);
+	if (n < 0 || (size_t)n >= size || !strncmp(name, OWNER_PREFIX, sizeof(OWNER_PREFIX) - 1) ||
+	    aliases_lookup(owner, &alias) != 0 || !alias)
+		owner[0] = '\0';
 }
 
 /* answer_expand - to qmgr */
 static void answer_expand(const struct request *r, enum keeper_verdict verdict, const char *user,
     const struct alias *alias)
 {
-	static unsigned char buf[MEMBERS_ROOM];
-	struct job_list list;
-	job_list_init(&list, buf, sizeof(buf));
-	if (alias && put_members(&list, alias) != 0) {
-		log_error("alias %s has more members than fit into an answer; its mail waits",
-		    alias->name);
-		job_list_init(&list, buf, sizeof(buf));
+	struct address_list members = {0};
+	char name[ALIASES_NAME_MAX + 1], owner[ALIASES_NAME_MAX + sizeof(OWNER_PREFIX)];
+	if (alias && aliases_members(alias, &members) != 0)
 		verdict = KEEPER_TEMPFAIL;
+	if (alias && verdict == KEEPER_ALIAS && str_copy(name, sizeof(name), alias->name) == 0) {
+		owner_of(name, owner, sizeof(owner));
+		send_members(r, &members, owner);
+	} else {
+		CHAN_SEND(r->asker->chan, keeper_expand_is, .request = r->id,
+		    .verdict = (uint8_t)verdict, .user = msg_str(user), .owner = msg_str(""),
+		    .members = msg_str(""), .last = 1);
 	}
-	CHAN_SEND(r->asker->chan, keeper_expand_is, .request = r->id, .verdict = (uint8_t)verdict,
-	    .user = msg_str(user), .members = job_list_bytes(&list));
+	address_list_free(&members);
 }
 
 /* on_answer - of the directory */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/priv.h"
+#include "master/config.h"
 #include "master/reap.h"
 #include "master/spawn.h"
 
@@ -48,7 +50,10 @@ struct order {
 	char mailbox[4096];
 	char sender[1024];
 	char recipient[1024];
+	char original[1024];
 	enum local_kind kind;
+	bool past;   /* his .forward */
+	int aliases; /* descriptor of the file, for LOCAL_ALIAS */
 	int pipe, result;
 };
 
@@ -83,8 +88,14 @@ static bool take_order(struct order *o, const struct msg_qmgr_local *m)
 	o->kind = (enum local_kind)m->kind;
 	o->pipe = m->pipe;
 	o->result = m->result;
-	return m->kind <= LOCAL_MAILDIR && m->user.len > 0 && m->mailbox.len > 0 &&
-	       take_text(o->user, sizeof(o->user), m->user) &&
+	o->past = m->past;
+	o->aliases = -1;
+	/* what an alias runs, runs as one user, whatever qmgr says */
+	const struct msg_bytes user =
+	    m->kind == LOCAL_ALIAS && config_now() ? msg_str(config_now()->alias_user) : m->user;
+	return m->kind < LOCAL_READ && user.len > 0 && m->mailbox.len > 0 &&
+	       take_text(o->user, sizeof(o->user), user) &&
+	       take_text(o->original, sizeof(o->original), m->original) &&
 	       take_text(o->mailbox, sizeof(o->mailbox), m->mailbox) &&
 	       take_text(o->sender, sizeof(o->sender), m->sender) &&
 	       take_text(o->recipient, sizeof(o->recipient), m->recipient);
@@ -97,17 +108,70 @@ static bool is_group_mail(const struct order *o)
 	       strncmp(o->mailbox, LOCAL_MAIL_DIR, sizeof(LOCAL_MAIL_DIR) - 1) == 0;
 }
 
+/* own_groups - the user's, as the host has them; how many */
+static int own_groups(const struct order *o, const struct passwd *pw, gid_t *groups)
+{
+	int n = GROUPS_OF_USER;
+	if (getgrouplist(pw->pw_name, pw->pw_gid, groups, &n) < 0)
+		refuse(o, EX_TEMPFAIL, "451 4.3.5 the user is in too many groups\n");
+	return n;
+}
+
+/* has_forward - whether the user, looking as himself, sees a .forward in his home */
+static bool has_forward(const struct order *o, const struct passwd *pw)
+{
+	static gid_t groups[GROUPS_OF_USER];
+	char path[PATH_MAX];
+	struct stat st;
+	bool root = priv_is_root();
+	int n = snprintf(path, sizeof(path), "%s/%s", pw->pw_dir, LOCAL_FORWARD_FILE);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return false;
+	if (root && (setgroups((size_t)own_groups(o, pw, groups), groups) != 0 ||
+			setegid(pw->pw_gid) != 0 || seteuid(pw->pw_uid) != 0))
+		refuse(o, EX_TEMPFAIL, "451 4.3.0 cannot become the user\n");
+	int e = lstat(path, &st) == 0 ? 0 : errno;
+	if (root && (seteuid(0) != 0 || setegid(0) != 0))
+		refuse(o, EX_TEMPFAIL, "451 4.3.0 cannot be root again\n");
+	/* a home that isn't there or may not be entered has none; one that doesn't answer may have
+	 */
+	if (e && e != ENOENT && e != ENOTDIR && e != EACCES)
+		refuse(o, EX_TEMPFAIL, "451 4.3.0 the home cannot be looked at\n");
+	return !e;
+}
+
+/* prefer_forward - a user's mail goes where his .forward says, if he has one */
+static void prefer_forward(struct order *o, const struct passwd *pw)
+{
+	if (o->kind > LOCAL_MAILDIR || o->past || !strcmp(pw->pw_name, LOCAL_ROOT_AS) ||
+	    !has_forward(o, pw))
+		return;
+	o->kind = LOCAL_READ;
+	o->mailbox[0] = '\0';
+}
+
+/* open_aliases - before root is given up: the file may be root's alone */
+static void open_aliases(struct order *o)
+{
+	if (o->kind != LOCAL_ALIAS)
+		return;
+	o->aliases = open(config_now()->aliases, O_RDONLY | O_NONBLOCK);
+	if (o->aliases < 0)
+		refuse(o, EX_TEMPFAIL, "451 4.3.5 the aliases file cannot be opened\n");
+	if (o->aliases != LOCAL_ALIASES_FD)
+		refuse(o, EX_OSERR, "451 4.3.0 no descriptor for the aliases file\n");
+}
+
 /* become_user - root no more */
 static void become_user(const struct order *o, const struct passwd *pw)
 {
 	static gid_t groups[GROUPS_OF_USER];
-	int n = GROUPS_OF_USER;
+	int n = 1;
 	if (is_group_mail(o)) {
 		const struct group *gr = getgrnam(LOCAL_MAIL_GROUP);
 		groups[0] = gr ? gr->gr_gid : pw->pw_gid;
-		n = 1;
-	} else if (getgrouplist(pw->pw_name, pw->pw_gid, groups, &n) < 0) {
-		refuse(o, EX_TEMPFAIL, "451 4.3.5 the user is in too many groups\n");
+	} else {
+		n = own_groups(o, pw, groups);
 	}
 	if (priv_drop(pw->pw_uid, pw->pw_gid, groups, (size_t)n) != 0)
 		refuse(o, EX_TEMPFAIL, "451 4.3.0 cannot become the user\n");
@@ -124,6 +188,8 @@ static const struct passwd *find_user(struct order *o)
 		refuse(o, EX_NOUSER, "550 5.1.1 no such user\n");
 	if (pw->pw_uid != 0 || !priv_is_root())
 		return pw;
+	if (o->kind >= LOCAL_ALIAS)
+		refuse(o, EX_TEMPFAIL, "451 4.3.5 root runs no commands: see alias_user\n");
 	if (strcmp(o->user, "root") != 0)
 		refuse(o, EX_NOPERM, "550 5.7.1 no mailbox of a second root\n");
 	snprintf(o->mailbox, sizeof(o->mailbox), "%s", LOCAL_ROOT_MAILBOX);
@@ -165,6 +231,8 @@ static void deliver(struct order *o)
 	umask(077);
 	take_stdio(o);
 	const struct passwd *pw = find_user(o);
+	prefer_forward(o, pw);
+	open_aliases(o);
 	snprintf(env[0], ENV_TEXT, "HOME=%s", pw->pw_dir);
 	snprintf(env[1], ENV_TEXT, "USER=%s", o->user);
 	snprintf(env[2], ENV_TEXT, "LOGNAME=%s", o->user);
@@ -181,7 +249,8 @@ static void deliver(struct order *o)
 	    [LOCAL_ARG_MAILBOX] = o->mailbox,
 	    [LOCAL_ARG_USER] = o->user,
 	    [LOCAL_ARG_SENDER] = o->sender,
-	    [LOCAL_ARG_RECIPIENT] = o->recipient};
+	    [LOCAL_ARG_RECIPIENT] = o->recipient,
+	    [LOCAL_ARG_ORIGINAL] = o->original};
 	execve(spawn_program("local"), argv, envp);
 	refuse(o, EX_UNAVAILABLE, "451 4.3.5 cannot run the delivery program\n");
 }

@@ -40,6 +40,8 @@ struct said {
 	uint8_t kind, outcome, passed;
 	uint16_t code;
 	char *status, *text, *host, *address, *tls;
+	char *members; /* OUT_EXPANDED */
+	size_t members_len;
 };
 
 struct claim {
@@ -101,6 +103,7 @@ static void said_free(struct said *s)
 	free(s->host);
 	free(s->address);
 	free(s->tls);
+	free(s->members);
 	free(s);
 }
 
@@ -130,7 +133,8 @@ static void settle(struct claim *c, struct rcpt *rcpt)
 	    .passed = s->passed,
 	    .code = s->code,
 	    .status = msg_str(s->status),
-	    .text = msg_str(s->text)};
+	    .text = msg_str(s->text),
+	    .members = msg_bytes(s->members, s->members_len)};
 	bool more = c->said || c->on_wire;
 	c->rcpt = NULL;
 	if (!more)
@@ -350,6 +354,11 @@ static void say(struct worker *w, uint64_t position, const struct msg_deliver_re
 	s->host = text(m->host);
 	s->address = text(m->address);
 	s->tls = text(m->tls);
+	s->members_len = result->members.len;
+	s->members = malloc(s->members_len + 1);
+	if (!s->members)
+		log_fatal("out of memory");
+	memcpy(s->members, result->members.data, s->members_len);
 	unsettled_at(w, position)->claims++;
 	LL_APPEND(c->said, s);
 	if (c->on_wire == w)

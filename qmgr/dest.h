@@ -21,6 +21,7 @@
 #include "qmgr/walk.h"
 
 #define DEST_LOCAL    "local:"
+#define DEST_ENTRY    "entry:" /* commands and files of aliases and .forward files */
 #define DEST_NOTICE   "notice:"
 #define DEST_DISCARD  "discard:"
 #define DEST_NEVER    WALK_NEVER

@@ -21,6 +21,7 @@
 #include "qmgr/fallback.h"
 #include "qmgr/links.h"
 #include "qmgr/mailbox.h"
+#include "qmgr/members.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/poison.h"
@@ -116,25 +117,50 @@ static enum job_kind kind_of(enum transport transport)
 	}
 }
 
+/* Where a local delivery goes. */
+struct box {
+	struct msg_bytes user, mailbox;
+	uint8_t kind, past;
+};
+
+/* box_of - the user's mailbox, or what an alias or his .forward says instead (lib/local.h) */
+static struct box box_of(const struct rcpt *rcpt, const struct conf *conf)
+{
+	struct box box = {.user = msg_str(rcpt->user), .mailbox = msg_str(conf->mailbox_path)};
+	box.kind = conf->mailbox_kind == CONF_MAILBOX_MAILDIR ? LOCAL_MAILDIR : LOCAL_MBOX;
+	box.past = rcpt->address[0] == '\\' && rcpt->address[1] != '\\';
+	if (!(rcpt->flags & RCPTF_ENTRY))
+		return box;
+	bool alias = members_entry(rcpt, &box.user, &box.mailbox);
+	box.kind = alias ? LOCAL_ALIAS : LOCAL_FORWARD;
+	if (alias) /* name and digest: they stand side by side */
+		box.mailbox = msg_bytes(box.user.data, box.user.len + 1 + box.mailbox.len);
+	return box;
+}
+
 /* send_job - to the connection's worker */
 static void send_job(struct job *job, const struct job_list *list)
 {
 	const struct message *msg = job->msg;
 	const struct conf *conf = child_self()->conf;
 	struct conn *conn = job->conn;
-	const char *user = job->kind == JOB_LOCAL ? job->rcpts[0]->user : "";
-	uint8_t kind = conf->mailbox_kind == CONF_MAILBOX_MAILDIR ? LOCAL_MAILDIR : LOCAL_MBOX;
+	const struct rcpt *first = job->rcpts[0];
+	/* a list's own envelope: the sender's parameters end here (RFC 3461 §5.2.7.4) */
+	bool own = first->sender != NULL;
+	struct box box = {.user = msg_str(""), .mailbox = msg_str("")};
+	if (job->kind == JOB_LOCAL)
+		box = box_of(first, conf);
 	int err = link_give_segment(conn->worker, msg->segment);
 	if (!err)
 		err = CHAN_SEND(conn->worker->chan, deliver_job, .conn = conn->id,
 		    .kind = job->kind, .id = msg->id, .segment = msg->segment->name,
 		    .offset = msg->offset, .body = msg->body_at, .body_len = msg->body_len,
 		    .late_len = msg->late_len, .plain_len = msg->plain_len, .flags = msg->flags,
-		    .arrival_ms = msg->arrival_ms, .sender = msg_str(msg->sender),
-		    .envid = msg_str(msg->envid ? msg->envid : ""),
-		    .recipients = job_list_bytes(list), .user = msg_str(user), .mailbox_kind = kind,
-		    .mailbox = msg_str(conf->mailbox_path), .ret = msg->ret,
-		    .report_to = msg_str(report_to(msg)));
+		    .arrival_ms = msg->arrival_ms, .sender = msg_str(rcpt_sender(first)),
+		    .envid = msg_str(msg->envid && !own ? msg->envid : ""),
+		    .recipients = job_list_bytes(list), .user = box.user, .mailbox_kind = box.kind,
+		    .mailbox = box.mailbox, .past = box.past, .ret = own ? 0 : msg->ret,
+		    .report_to = msg_str(report_to(first)));
 	if (err && err != -EPIPE) /* -EPIPE: its end is about to be told, with all its jobs */
 		log_warnc(err, "a job for deliver/%u", conn->worker->instance);
 }
@@ -147,8 +173,8 @@ static bool same_domain(const struct rcpt *a, const struct rcpt *b)
 }
 
 /*
- * fill - first and what goes with it: its message's ready recipients at the same destination, where
- * the site wants that of one domain only. They stay where they are.
+ * fill - first and what goes with it: its message's ready recipients at the same destination with
+ * the same sender, where the site wants that of one domain only. They stay where they are.
  */
 static unsigned fill(struct rcpt *first, struct rcpt **rcpts, unsigned max, struct job_list *list)
 {
@@ -158,7 +184,9 @@ static unsigned fill(struct rcpt *first, struct rcpt **rcpts, unsigned max, stru
 	for (struct rcpt *rcpt = first; rcpt && n < max; rcpt = turns_more(rcpt)) {
 		if (site->one_domain && n && !same_domain(first, rcpt))
 			continue;
-		if (!report_together(first->stage, rcpt->stage))
+		if (!report_together(first->stage, rcpt->stage) ||
+		    (first->sender != rcpt->sender &&
+			strcmp(rcpt_sender(first), rcpt_sender(rcpt))))
 			continue;
 		report_rcpt(rcpt, &out);
 		if (job_put_rcpt(list, &out))

@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * One timer for all questions: each gets an answer or its deadline. An address that the message
- * has already, in its envelope or in memory, isn't added again; so an alias that names itself ends.
- */
+/* One timer for all questions: each gets an answer or its deadline. */
 #include "qmgr/expand.h"
 
+#include <errno.h>
 #include <stdlib.h>
-#include <strings.h>
+#include <string.h>
 
-#include "lib/addr_param.h"
-#include "lib/envelope.h"
 #include "lib/hash.h"
-#include "lib/job.h"
 #include "lib/log.h"
 #include "lib/loop.h"
-#include "lib/str.h"
-#include "qmgr/batch.h"
 #include "qmgr/dest.h"
-#include "qmgr/donelist.h"
+#include "qmgr/ended.h"
 #include "qmgr/links.h"
+#include "qmgr/members.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/route.h"
@@ -31,6 +25,8 @@ struct question {
 	uint32_t request; /* 0: in the line */
 	struct rcpt *rcpt;
 	uint64_t deadline;
+	unsigned char *parts; /* of a long list: what came so far */
+	size_t parts_len;
 	struct question *next, *prev; /* of the line */
 	UT_hash_handle hh;
 };
@@ -42,8 +38,7 @@ static uint32_t last_request;
 /* expand_needed - local, and nothing is known of it */
 bool expand_needed(const struct rcpt *rcpt)
 {
-	return rcpt->stage == STAGE_MAIL && !rcpt->user &&
-	       !strncmp(rcpt->dest->name, DEST_LOCAL, sizeof(DEST_LOCAL) - 1);
+	return rcpt->stage == STAGE_MAIL && !rcpt->user && !strcmp(rcpt->dest->name, DEST_LOCAL);
 }
 
 /* ask - the question, if there is somebody to ask */
@@ -79,6 +74,7 @@ static struct rcpt *drop(struct question *q)
 		HASH_DELETE(hh, asked, q);
 	else
 		DL_DELETE(line, q);
+	free(q->parts);
 	free(q);
 	rcpt_enter(rcpt, RCPT_NEW);
 	return rcpt;
@@ -110,6 +106,7 @@ void expand_ask(struct rcpt *rcpt)
 	if (!q || (!timer && !(timer = evtimer_new(loop_base(), on_timer, NULL))))
 		log_fatal("out of memory for a question to keeper");
 	q->rcpt = rcpt;
+	ended_watch(rcpt->msg->id);
 	q->deadline = now_ms() + EXPAND_MS;
 	rcpt_enter(rcpt, RCPT_EXPANDING);
 	DL_APPEND(line, q);
@@ -141,123 +138,65 @@ void expand_linked(void)
 {
 	struct question *q, *tmp;
 	HASH_ITER (hh, asked, q, tmp) {
+		q->parts_len = 0; /* what the last one began to say */
 		ask(q);
 	}
 	next();
 }
 
-/* has - whether the message has that recipient, as far as memory knows */
-static bool has(const struct message *msg, struct msg_bytes address)
+/* collect - one more part of a long list; 0, or -E2BIG and none of it */
+static int collect(struct question *q, struct msg_bytes part)
 {
-	const struct rcpt *rcpt;
-	DL_FOREACH2(msg->rcpts, rcpt, sib_next)
-	{
-		if (str_eq_ci(rcpt->address, rcpt->address_len, address.data, address.len))
-			return true;
-	}
-	return false;
+	if (part.len > EXPAND_LIST_MAX - q->parts_len)
+		return -E2BIG;
+	unsigned char *more = realloc(q->parts, q->parts_len + part.len + 1);
+	if (!more)
+		log_fatal("out of memory for the members of an alias");
+	if (part.len)
+		memcpy(more + q->parts_len, part.data, part.len);
+	q->parts = more;
+	q->parts_len += part.len;
+	return 0;
 }
 
-/*
- * inherit - DSN options of an alias (RFC 3461 §5.2.7.2 and 3): ORCPT is the address that the sender
- * gave; one of several members reports no success, the alias has done so
- */
-static void inherit(struct rcpt *rcpt, const struct rcpt *alias, bool several)
+/* expand_alias - the list is whole */
+static void expand_alias(struct question *q, const struct msg_keeper_expand_is *m)
 {
-	char orcpt[1024] = "rfc822;";
-	rcpt->notify = alias->notify;
-	if (several && rcpt->notify & NOTIFY_SUCCESS) {
-		rcpt->notify &= (uint8_t)~NOTIFY_SUCCESS;
-		if (!rcpt->notify)
-			rcpt->notify = NOTIFY_NEVER;
-	}
-	rcpt->flags |= alias->flags & RCPTF_WARNED;
-	if (alias->orcpt)
-		rcpt_set_orcpt(rcpt, msg_str(alias->orcpt));
-	else if (addr_xtext_encode(
-		     alias->address, alias->address_len, orcpt + 7, sizeof(orcpt) - 7) > 0)
-		rcpt_set_orcpt(rcpt, msg_str(orcpt));
+	struct msg_bytes list = q->parts_len ? msg_bytes(q->parts, q->parts_len) : m->members;
+	unsigned char *parts = q->parts;
+	q->parts = NULL;
+	members_take(drop(q), list, m->owner, NULL);
+	free(parts);
 }
 
-/* is_several - whether the list has more than one member */
-static bool is_several(struct msg_bytes members)
+/* found - a mailbox */
+static void found(struct rcpt *rcpt, struct msg_bytes user)
 {
-	struct msg_bytes member;
-	size_t pos = 0;
-	return job_next_text(members, &pos, &member) == 1 &&
-	       job_next_text(members, &pos, &member) == 1;
+	rcpt->user = strndup(user.data, user.len);
+	if (!rcpt->user)
+		log_fatal("out of memory");
+	schedule_place(rcpt);
 }
 
-/* add_members - new recipients; how many could not be added for want of numbers */
-static unsigned add_members(struct rcpt *alias, struct msg_bytes members, bool several)
-{
-	struct message *msg = alias->msg;
-	struct msg_bytes member;
-	size_t pos = 0;
-	unsigned over = 0;
-	while (job_next_text(members, &pos, &member) == 1) {
-		if (has(msg, member) || donelist_has_rcpt(msg->segment, msg->offset, member))
-			continue;
-		if (msg->next_number >= ENVELOPE_RCPTS_MAX) {
-			over++;
-			continue;
-		}
-		struct rcpt *rcpt = rcpt_new(msg, msg->next_number, member);
-		if (!rcpt)
-			log_fatal("out of memory for a recipient");
-		rcpt->parent = alias->number;
-		rcpt->depth = (uint8_t)(alias->depth + 1);
-		rcpt->class = alias->class;
-		rcpt->lane = alias->lane;
-		inherit(rcpt, alias, several);
-		route_assign(rcpt);
-		rcpt_enter(rcpt, RCPT_COMMITTING);
-		batch_rcpt(rcpt);
-	}
-	return over;
-}
-
-/* expand_alias - the members take its place, in one transaction */
-static void expand_alias(struct rcpt *alias, struct msg_bytes members)
-{
-	struct message *msg = alias->msg;
-	if (alias->depth >= EXPAND_DEPTH_MAX) {
-		settle_failed(alias, 554, "5.4.6", "", "aliases are nested too deeply");
-		return;
-	}
-	bool several = is_several(members);
-	unsigned over = add_members(alias, members, several);
-	if (over)
-		log_text(LOG_WARN, msg->id, "%u members of %s are too many for one message", over,
-		    alias->address);
-	batch_message(msg);
-	batch_write_message(msg);
-	settle_expanded(alias, several);
-}
-
-/* expand_answer - keeper_expand_is */
+/* expand_answer - keeper_expand_is; a list's parts are kept until the last one */
 void expand_answer(const struct msg_keeper_expand_is *m)
 {
 	struct question *q;
 	HASH_FIND(hh, asked, &m->request, sizeof(m->request), q);
 	if (!q)
 		return;
-	struct rcpt *rcpt = drop(q);
-	switch (m->verdict) {
-	case KEEPER_MAILBOX:
-		rcpt->user = strndup(m->user.data, m->user.len);
-		if (!rcpt->user)
-			log_fatal("out of memory");
-		schedule_place(rcpt);
-		break;
-	case KEEPER_ALIAS:
-		expand_alias(rcpt, m->members);
-		break;
-	case KEEPER_UNKNOWN:
-		settle_failed(rcpt, 550, "5.1.1", "", "no such user here");
-		break;
-	default:
-		settle_deferred(rcpt, "4.3.0", "the user can't be looked up now");
-	}
+	bool parts = m->verdict == KEEPER_ALIAS && (!m->last || q->parts_len);
+	if (parts && collect(q, m->members) != 0)
+		settle_deferred(drop(q), "4.3.0", "the alias has too many members");
+	else if (m->verdict == KEEPER_ALIAS && !m->last)
+		return;
+	else if (m->verdict == KEEPER_ALIAS)
+		expand_alias(q, m);
+	else if (m->verdict == KEEPER_MAILBOX)
+		found(drop(q), m->user);
+	else if (m->verdict == KEEPER_UNKNOWN)
+		settle_failed(drop(q), 550, "5.1.1", "", "no such user here");
+	else
+		settle_deferred(drop(q), "4.3.0", "the user can't be looked up now");
 	next();
 }

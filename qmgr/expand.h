@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Local recipients: keeper is asked what stands behind each. A mailbox: it goes there. An alias:
- * its members become new recipients of the message, in the index before anything is sent to them,
- * and the alias is done. Unknown: it fails. Trouble, or no keeper: it is deferred as a whole.
+ * its members become new recipients of the message (qmgr/members.h), in the index before anything
+ * is sent to them, and the alias is done. Unknown: it fails. Trouble, or no keeper: it is deferred
+ * as a whole.
  *
  * At most EXPANDS_MAX questions are under way, each for EXPAND_MS at most.
  */
@@ -14,7 +15,8 @@
 
 #define EXPANDS_MAX      256
 #define EXPAND_MS        30000
-#define EXPAND_DEPTH_MAX 10 /* an alias in an alias in an alias */
+#define EXPAND_DEPTH_MAX 10          /* an alias in an alias in an alias */
+#define EXPAND_LIST_MAX  (32u << 20) /* bytes of the members of one */
 
 struct rcpt;
 

@@ -11,7 +11,7 @@
 
 #include "lib/wire.h"
 
-#define ROW_VERSION 4
+#define ROW_VERSION 5
 #define ROW_SUM     4
 #define ROW_ROOM    (KEYS_ROW_MAX - ROW_SUM)
 
@@ -202,6 +202,7 @@ int keys_put_rcpt_row(const struct row_rcpt *row, unsigned char buf[KEYS_ROW_MAX
 	/* dest and address can't be cut: a row must lead back to its keys and its recipient */
 	wire_put_bytes(&w, row->dest.data, row->dest.len);
 	wire_put_bytes(&w, row->address.data, row->address.len);
+	put_text(&w, row->sender, row->sender.len <= KEYS_SENDER_MAX ? row->sender.len : 0);
 	put_text(&w, row->class_name, KEYS_CLASS_MAX);
 	put_text(&w, row->status, 16);
 	size_t room = ROW_ROOM - w.len;
@@ -233,6 +234,7 @@ int keys_get_rcpt_row(const void *data, size_t len, struct row_rcpt *row)
 	row->tried_ms = wire_get_u64(&in);
 	row->dest = get_text(&in);
 	row->address = get_text(&in);
+	row->sender = get_text(&in);
 	row->class_name = get_text(&in);
 	row->status = get_text(&in);
 	row->orcpt = get_text(&in);

@@ -29,8 +29,9 @@
 #define KEYS_DUE_MAX     (KEYS_DEST_MAX + KEYS_DUE_TAIL)
 #define KEYS_META_IDS    "ids" /* no name or ID up to this one may be given out again */
 #define KEYS_META_FORMAT "format"
-#define KEYS_FORMAT      "4" /* changes with any key or row: another one is put aside, rebuilt */
+#define KEYS_FORMAT      "5" /* changes with any key or row: another one is put aside, rebuilt */
 #define KEYS_CLASS_MAX   32  /* bytes of a class's name that a row keeps */
+#define KEYS_SENDER_MAX  256 /* bytes of a recipient's own sender */
 #define KEYS_META_PAUSE  "pause" /* then kind u8, name: since u64, until u64 (0: for good) */
 
 /* What becomes of a recipient: kept in its row. Numbers are on disk: append only. */
@@ -52,6 +53,7 @@ enum rcpt_stage {
 enum rcpt_flag {
 	RCPTF_WARNED = 1, /* its delay was reported, or is about to be */
 	RCPTF_PACED = 2,  /* its notice waits for the sender's rate: see qmgr/pace.h */
+	RCPTF_ENTRY = 4,  /* a command or file of an alias or .forward: see qmgr/expand.h */
 };
 
 /* Whether a recipient in that stage is set aside: it has no due key, nothing is tried. */
@@ -100,6 +102,7 @@ struct row_rcpt {
 	uint64_t due_ms;   /* wall clock */
 	uint64_t tried_ms; /* when the last trouble was met; 0: none */
 	struct msg_bytes dest, address, orcpt;
+	struct msg_bytes sender; /* its own; empty: the message's */
 	struct msg_bytes class_name;
 	struct msg_bytes status, host, text; /* of the last trouble */
 };

@@ -241,8 +241,9 @@ static void on_local(struct chan *chan, union msg_any *m, void *arg)
 	const struct msg_deliver_local *in = &m->deliver_local;
 	(void)chan, (void)arg;
 	int err = CHAN_SEND(child_self()->master, qmgr_local, .user = in->user, .kind = in->kind,
-	    .mailbox = in->mailbox, .sender = in->sender, .recipient = in->recipient,
-	    .pipe = in->pipe, .result = in->result);
+	    .mailbox = in->mailbox, .past = in->past, .sender = in->sender,
+	    .recipient = in->recipient, .original = in->original, .pipe = in->pipe,
+	    .result = in->result);
 	if (err) /* the descriptors close: deliver sees the end without a line and tries later */
 		log_warnc(err, "a local delivery for %.*s", (int)in->user.len, in->user.data);
 }

@@ -215,6 +215,9 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	rcpt->lane = row->lane;
 	rcpt->class = class_named(row->class_name);
 	rcpt->orcpt = copy_text(row->orcpt);
+	rcpt->sender = copy_text(row->sender);
+	if (rcpt->flags & RCPTF_ENTRY)
+		rcpt_set_entry(rcpt);
 	rcpt->rowed = true;
 	if (row->status.len || row->text.len)
 		rcpt_set_trouble(rcpt, row->code, row->status, row->host, row->text);
@@ -295,7 +298,8 @@ void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 	    .due_ms = rcpt->due_ms,
 	    .class_name = msg_str(rcpt->class->name),
 	    .address = {.data = rcpt->address, .len = rcpt->address_len},
-	    .orcpt = msg_str(rcpt->orcpt ? rcpt->orcpt : "")};
+	    .orcpt = msg_str(rcpt->orcpt ? rcpt->orcpt : ""),
+	    .sender = msg_str(rcpt->sender ? rcpt->sender : "")};
 	if (rcpt->dest && !stage_aside(rcpt->stage))
 		row->dest = msg_str(rcpt->dest->name);
 	if (rcpt->trouble) {
@@ -305,6 +309,27 @@ void rcpt_row(const struct rcpt *rcpt, struct row_rcpt *row)
 		row->host = msg_str(rcpt->trouble->host);
 		row->text = msg_str(rcpt->trouble->text);
 	}
+}
+
+/* rcpt_sender - its own, or the message's */
+const char *rcpt_sender(const struct rcpt *rcpt)
+{
+	return rcpt->sender ? rcpt->sender : rcpt->msg->sender;
+}
+
+/* rcpt_set_sender - replaces what was there */
+void rcpt_set_sender(struct rcpt *rcpt, struct msg_bytes sender)
+{
+	char *copy = copy_text(sender);
+	free(rcpt->sender);
+	rcpt->sender = copy;
+}
+
+/* rcpt_set_entry - the address names it among those that wait for the same */
+void rcpt_set_entry(struct rcpt *rcpt)
+{
+	rcpt->flags |= RCPTF_ENTRY;
+	rcpt->user = copy_text(msg_bytes(rcpt->address, rcpt->address_len));
 }
 
 /* rcpt_due_known - its due key is as it would be written */
@@ -327,6 +352,7 @@ void rcpt_free(struct rcpt *rcpt)
 	rcpts_in_memory--;
 	free(rcpt->trouble);
 	free(rcpt->orcpt);
+	free(rcpt->sender);
 	free(rcpt->user);
 	free(rcpt);
 }

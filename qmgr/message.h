@@ -71,6 +71,7 @@ struct rcpt {
 	struct trouble *trouble; /* NULL: none yet */
 	char *orcpt;             /* RFC 3461; NULL: none */
 	char *user;              /* the mailbox, once keeper said so; NULL before */
+	char *sender;            /* its own (owner-NAME); NULL: the message's */
 	const struct class *class;
 	uint32_t number, parent;
 	uint16_t attempts;
@@ -156,6 +157,14 @@ bool rcpt_due_known(const struct rcpt *rcpt);
 
 /* The original recipient (RFC 3461): type;xtext, "" for none. */
 void rcpt_set_orcpt(struct rcpt *rcpt, struct msg_bytes orcpt);
+
+/* The envelope sender it has: its own, or the message's. */
+const char *rcpt_sender(const struct rcpt *rcpt);
+/* Its own from now on; "": the message's. */
+void rcpt_set_sender(struct rcpt *rcpt, struct msg_bytes sender);
+
+/* It is a command or file of an alias or a .forward (qmgr/members.h): its turn is its own. */
+void rcpt_set_entry(struct rcpt *rcpt);
 
 /* Takes it off the message and frees it. It must be in no list and clean. */
 void rcpt_free(struct rcpt *rcpt);

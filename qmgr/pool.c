@@ -268,7 +268,7 @@ void site_bind_fixed(struct dest *dest)
 	const struct conf *conf = child_self()->conf;
 	if (!strcmp(dest->name, DEST_LOCAL) && conf->mailbox_kind == CONF_MAILBOX_LMTP)
 		local_lmtp(dest, &conf->mailbox_target);
-	else if (!strcmp(dest->name, DEST_LOCAL))
+	else if (!strcmp(dest->name, DEST_LOCAL) || !strcmp(dest->name, DEST_ENTRY))
 		own_site(dest, SITE_LOCAL, TRANSPORT_LOCAL);
 	else if (!strcmp(dest->name, DEST_NOTICE))
 		own_site(dest, SITE_NOTICE, TRANSPORT_NOTICE);

@@ -17,6 +17,7 @@
 #include "qmgr/delay.h"
 #include "qmgr/dest.h"
 #include "qmgr/donelist.h"
+#include "qmgr/members.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/pace.h"
@@ -59,11 +60,11 @@ static bool nobody_sent(const struct message *msg)
 }
 
 /* report_to - the sender, or who stands in */
-const char *report_to(const struct message *msg)
+const char *report_to(const struct rcpt *rcpt)
 {
-	if (msg->flags & ENVF_DOUBLE)
+	if (rcpt->msg->flags & ENVF_DOUBLE)
 		return "";
-	return nobody_sent(msg) ? child_self()->conf->double_bounce : msg->sender;
+	return nobody_sent(rcpt->msg) ? child_self()->conf->double_bounce : rcpt_sender(rcpt);
 }
 
 /* report_wanted - somebody is there, and asked for it */
@@ -71,7 +72,7 @@ bool report_wanted(const struct rcpt *rcpt, enum rcpt_stage stage)
 {
 	uint8_t notify = rcpt->notify ? rcpt->notify : NOTIFY_DEFAULT;
 	enum kind kind = kind_of((uint8_t)stage);
-	if (!report_to(rcpt->msg)[0])
+	if (!report_to(rcpt)[0])
 		return false;
 	if (nobody_sent(rcpt->msg))
 		return kind == KIND_FAILURE;
@@ -104,7 +105,7 @@ static void take_slot(struct rcpt *rcpt, uint64_t due_ms)
 	    .period = conf->notice_rate.period,
 	    .ahead = conf->retry.max / 2};
 	bool again;
-	uint64_t at = pace_slot(report_to(rcpt->msg), &rule, now_ms(), &again);
+	uint64_t at = pace_slot(report_to(rcpt), &rule, now_ms(), &again);
 	rcpt->due_ms = at > due_ms ? at : due_ms;
 	rcpt->flags &= (uint8_t)~RCPTF_PACED;
 	if (again)
@@ -128,7 +129,7 @@ static void set_due(struct rcpt *rcpt)
 	struct message *msg = rcpt->msg;
 	uint64_t now = now_ms();
 	uint8_t kind = (uint8_t)kind_of(rcpt->stage);
-	if (msg->notice_kind == kind && msg->notice_due > now) {
+	if (msg->notice_kind == kind && msg->notice_due > now && !rcpt->sender) {
 		rcpt->due_ms = msg->notice_due;
 		if (msg->notice_paced)
 			rcpt->flags |= RCPTF_PACED;
@@ -197,11 +198,14 @@ void report_delay(struct rcpt *rcpt)
 	teller->notify = rcpt->notify;
 	teller->class = rcpt->class;
 	teller->lane = rcpt->lane;
+	if (rcpt->flags & RCPTF_ENTRY)
+		rcpt_set_entry(teller);
 	rcpt_set_orcpt(teller, msg_str(rcpt->orcpt ? rcpt->orcpt : ""));
+	rcpt_set_sender(teller, msg_str(rcpt->sender ? rcpt->sender : ""));
 	borrow_reason(teller, rcpt);
 	batch_message(msg);
 	report_owe(teller, STAGE_DELAYED);
-	log_event(LOG_INFO, msg->id, "delayed", LOG_STR("from", msg->sender),
+	log_event(LOG_INFO, msg->id, "delayed", LOG_STR("from", rcpt_sender(rcpt)),
 	    LOG_STR("to", rcpt->address), LOG_U64("age_ms", now_ms() - msg->arrival_ms));
 }
 
@@ -227,7 +231,7 @@ bool report_ready(struct rcpt *rcpt)
 	if (rcpt->stage == STAGE_RELAYED || rcpt->stage == STAGE_DELIVERED)
 		donelist_add_rcpt(
 		    msg->segment, msg->offset, msg_bytes(rcpt->address, rcpt->address_len));
-	if (!report_to(rcpt->msg)[0]) {
+	if (!report_to(rcpt)[0]) {
 		settle_withdrawn(rcpt); /* double_bounce was taken back */
 		return false;
 	}
@@ -280,7 +284,7 @@ void report_rcpt(const struct rcpt *rcpt, struct job_rcpt *out)
 {
 	const struct trouble *t = rcpt->trouble;
 	*out = (struct job_rcpt){.number = rcpt->number,
-	    .address = {.data = rcpt->address, .len = rcpt->address_len},
+	    .address = members_shown(rcpt),
 	    .orcpt = msg_str(rcpt->orcpt ? rcpt->orcpt : ""),
 	    .notify = rcpt->notify};
 	out->status = out->text = out->host = msg_str("");

@@ -51,8 +51,8 @@ bool report_late(const struct message *msg);
  */
 bool report_ready(struct rcpt *rcpt);
 
-/* Who gets the notices of that message; "": nobody. */
-const char *report_to(const struct message *msg);
+/* Who gets the notices of that recipient: its sender, or who stands in; "": nobody. */
+const char *report_to(const struct rcpt *rcpt);
 
 /* Whether recipients in these stages are told of by one notice. */
 bool report_together(uint8_t a, uint8_t b);

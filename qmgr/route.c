@@ -153,15 +153,19 @@ static const struct conf_route *find_route(const struct rcpt *rcpt, char *domain
 	char local[PART_MAX];
 	const struct conf *conf = child_self()->conf;
 	route_split(rcpt->address, local, domain, PART_MAX);
-	return conf_route(conf, rcpt->msg->sender, local, domain);
+	return conf_route(conf, rcpt_sender(rcpt), local, domain);
 }
 
-/* assign - the destination; the route it came by, NULL for a notice */
+/* assign - the destination; the route it came by, NULL where none was asked */
 static const struct conf_route *assign(struct rcpt *rcpt)
 {
 	char domain[PART_MAX];
 	if (stage_owed(rcpt->stage)) {
 		dest_assign(rcpt, dest_get(DEST_NOTICE, sizeof(DEST_NOTICE) - 1));
+		return NULL;
+	}
+	if (rcpt->flags & RCPTF_ENTRY) {
+		dest_assign(rcpt, dest_get(DEST_ENTRY, sizeof(DEST_ENTRY) - 1));
 		return NULL;
 	}
 	const struct conf_route *route = find_route(rcpt, domain);

@@ -11,10 +11,13 @@
 #include "lib/child.h"
 #include "lib/counters.h"
 #include "lib/log.h"
+#include "lib/str.h"
 #include "qmgr/batch.h"
 #include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/donelist.h"
+#include "qmgr/ended.h"
+#include "qmgr/members.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/report.h"
@@ -28,6 +31,7 @@ static void message_ended(struct message *msg)
 	counter_add(C_queue_messages_done, 1);
 	counter_sub(C_queue_messages, 1);
 	donelist_add(seg, msg->offset);
+	ended_forget(msg->id);
 	batch_segment(seg);
 	if (!msg->rowed)
 		DL_DELETE(seg->messages, msg);
@@ -38,6 +42,8 @@ static void message_ended(struct message *msg)
 static void end_as(struct rcpt *rcpt, bool for_good)
 {
 	struct message *msg = rcpt->msg;
+	if (rcpt->stage != STAGE_DELAYED && ended_watches(msg->id))
+		ended_note(msg->id, members_key(rcpt), rcpt->number, rcpt->parent);
 	schedule_leave(rcpt);
 	rcpt_enter(rcpt, RCPT_DONE);
 	counter_sub(C_queue_recipients, 1);
@@ -66,11 +72,12 @@ static void log_end(const struct rcpt *rcpt, const char *result, const struct jo
 {
 	static const struct via none;
 	const struct message *msg = rcpt->msg;
+	const struct msg_bytes shown = members_shown(rcpt);
 	uint64_t now = now_ms();
 	if (!via)
 		via = &none;
-	log_event(LOG_INFO, msg->id, "delivery", LOG_STR("from", msg->sender),
-	    LOG_BYTES("to", rcpt->address, rcpt->address_len), LOG_STR("result", result),
+	log_event(LOG_INFO, msg->id, "delivery", LOG_STR("from", rcpt_sender(rcpt)),
+	    LOG_BYTES("to", shown.data, shown.len), LOG_STR("result", result),
 	    LOG_IF(rcpt->class != class_normal(), LOG_STR("class", rcpt->class->name)),
 	    LOG_IF(via->site != NULL, LOG_STR("site", via->site)),
 	    LOG_IF(via->host.len, LOG_BYTES("relay", via->host.data, via->host.len)),
@@ -186,6 +193,20 @@ static void deferred_or_failed(
 		defer(rcpt, result, via);
 }
 
+/* expanded - a .forward names others: first of all, whose it is */
+static void expanded(struct rcpt *rcpt, const struct job_result *result)
+{
+	struct msg_bytes user, list = result->members;
+	char name[256];
+	size_t pos = 0;
+	if (job_next_text(list, &pos, &user) != 1 ||
+	    str_copy_n(name, sizeof(name), user.data, user.len) != 0) {
+		settle_deferred(rcpt, "4.3.0", "a .forward without its user");
+		return;
+	}
+	members_take(rcpt, msg_bytes(list.data + pos, list.len - pos), msg_str(""), name);
+}
+
 /* settle_result - by outcome */
 void settle_result(struct rcpt *rcpt, const struct job_result *result, const struct via *via)
 {
@@ -206,6 +227,9 @@ void settle_result(struct rcpt *rcpt, const struct job_result *result, const str
 		return;
 	case OUT_DAMAGED:
 		settle_damaged(rcpt, "its record can't be sent");
+		return;
+	case OUT_EXPANDED:
+		expanded(rcpt, result);
 		return;
 	default:
 		schedule_place(rcpt); /* not tried */

@@ -24,9 +24,9 @@ static const char *members(const struct alias *a)
 	if (a->broken)
 		return "!";
 	text[0] = '\0';
-	for (size_t i = 0; i < a->nmembers; i++) {
+	for (size_t i = 0; i < a->members.n; i++) {
 		size_t n = strlen(text);
-		snprintf(text + n, sizeof(text) - n, "%s%s", i ? "|" : "", a->members[i]);
+		snprintf(text + n, sizeof(text) - n, "%s%s", i ? "|" : "", a->members.v[i]);
 	}
 	return text;
 }
@@ -51,10 +51,20 @@ static void test_forms(void **state)
 	    {"me: \\me, me@example.org\n", "me", "\\me|me@example.org"},
 	    {"x: a\nx: b\n", "x", "a"},
 	    {"x:\n", "x", "!"},
-	    {"x: |/usr/bin/procmail\n", "x", "!"},
-	    {"x: \"|/bin/cmd with words\"\n", "x", "!"},
-	    {"x: a, /var/mail/archive\n", "x", "!"},
-	    {"x: :include:/etc/list\n", "x", "!"},
+	    {"x: |/usr/bin/procmail\n", "x", "|/usr/bin/procmail"},
+	    {"x: |cat > /tmp/x, b\n", "x", "|cat > /tmp/x|b"},
+	    {"x: \"|/bin/cmd with, words \\\"q\\\"\", b\n", "x", "|/bin/cmd with, words \"q\"|b"},
+	    {"x: |\"/bin/cmd with, words\"\n", "x", "|/bin/cmd with, words"},
+	    {"x: |sh -c \"a, b\"\n", "x", "|sh -c \"a, b\""},
+	    {"x: a, /var/mail/archive, \"/with, comma\"\n", "x",
+		"a|/var/mail/archive|/with, comma"},
+	    {"x: :include:/etc/list\n", "x", ":include:/etc/list"},
+	    {"x: \":Include:/etc/my list\"\n", "x", ":Include:/etc/my list"},
+	    {"x: :include:relative\n", "x", "!"},
+	    {"x: :other:/etc/list\n", "x", "!"},
+	    {"x: |\n", "x", "!"},
+	    {"x: \\\\a\n", "x", "!"},
+	    {"x: \"|x\"@example.org\n", "x", "\"|x\"@example.org"},
 	    {"x: two words\n", "x", "!"},
 	    {"x: \"never ends\n", "x", "!"},
 	    {"no colon here\ny: b\n", "y", "b"},
@@ -93,8 +103,8 @@ static void test_many(void **state)
 	assert_string_equal(members(aliases_find(a, "user19999")), "u19999@example.org");
 	const struct alias *all = aliases_find(a, "all");
 	assert_false(all->broken);
-	assert_int_equal(all->nmembers, 90001);
-	assert_string_equal(all->members[90000], "u89999");
+	assert_int_equal(all->members.n, 90001);
+	assert_string_equal(all->members.v[90000], "u89999");
 	aliases_free(a);
 	free(text);
 }
@@ -140,12 +150,79 @@ static void test_file_in_use(void **state)
 	rmdir(dir);
 }
 
+/* expanded - "a|b" of what qmgr would get for that alias, "!" when it waits */
+static const char *expanded(const char *name)
+{
+	static char text[1024];
+	struct address_list out = {0};
+	const struct alias *a = NULL;
+	assert_int_equal(aliases_lookup(name, &a), 0);
+	assert_non_null(a);
+	snprintf(text, sizeof(text), "!");
+	if (aliases_members(a, &out) == 0) {
+		text[0] = '\0';
+		for (size_t i = 0; i < out.n; i++) {
+			size_t n = strlen(text);
+			snprintf(text + n, sizeof(text) - n, "%s%s", i ? "," : "", out.v[i]);
+		}
+	}
+	address_list_free(&out);
+	return text;
+}
+
+static void test_members(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/baton-members-XXXXXX", path[64], text[2000];
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	snprintf(path, sizeof(path), "%s/aliases", dir);
+	snprintf(text, sizeof(text),
+	    "list: one, :include:%1$s/list, two, one\n"
+	    "bob: Bob, eve\n"
+	    "cmd: |cat, /dev/null\n"
+	    "evil: :include:%1$s/evil\n"
+	    "gone: :include:%1$s/none\n"
+	    "round: :include:%1$s/round\n"
+	    "empty: :include:%1$s/empty\n",
+	    dir);
+	put(path, text);
+	put("list", "# people\n\nann@example.org, one\n:include:/dev/null/x\n");
+	put("evil", "a\n|rm -rf /\n");
+	put("empty", "# nobody\n");
+	snprintf(text, sizeof(text), ":include:%s/round\n", dir);
+	put("round", text);
+	aliases_use(path);
+	assert_string_equal(expanded("list"), "!"); /* what is included there can't be read */
+	put("list", "# people\n\nann@example.org, one\n\\carl\n");
+	assert_string_equal(expanded("list"), "one,ann@example.org,\\carl,two");
+	assert_string_equal(expanded("bob"), "\\\\bob,eve");
+	char want[100], one[LOCAL_DIGEST_LEN + 1], two[LOCAL_DIGEST_LEN + 1];
+	address_list_digest("|cat", one);
+	address_list_digest("/dev/null", two);
+	snprintf(want, sizeof(want), "|cmd:%s,|cmd:%s", one, two);
+	assert_string_equal(expanded("cmd"), want);
+	assert_string_equal(expanded("evil"), "!");
+	assert_string_equal(expanded("gone"), "!");
+	assert_string_equal(expanded("round"), "!");
+	assert_string_equal(expanded("empty"), "");
+	const struct alias *a;
+	assert_int_equal(aliases_lookup("cmd", &a), 0);
+	assert_string_equal(address_list_entry(&a->members, two), "/dev/null");
+	assert_null(address_list_entry(&a->members, "0123456789abcdef"));
+	aliases_use("");
+	assert_int_equal(chdir("/"), 0);
+	snprintf(text, sizeof(text), "rm -rf %s", dir);
+	assert_int_equal(system(text), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_forms),
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_file_in_use),
+	    cmocka_unit_test(test_members),
 	};
 	return cmocka_run_group_tests_name("aliases", tests, NULL, NULL);
 }

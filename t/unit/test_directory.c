@@ -28,7 +28,7 @@ static void on_answer(
 {
 	(void)arg;
 	if (verdict == KEEPER_ALIAS)
-		snprintf(got, sizeof(got), "alias %zu", alias->nmembers);
+		snprintf(got, sizeof(got), "alias %zu", alias->members.n);
 	else
 		snprintf(got, sizeof(got), "%s%s%s",
 		    verdict == KEEPER_MAILBOX   ? "mailbox"
@@ -70,10 +70,15 @@ static void use(const char *aliases, const char *catch_all)
 static void test_answers(void **state)
 {
 	(void)state;
-	use("Staff: a, b@example.org\nbad: |cmd\nroot: \\root, x@example.org\n", "");
+	use("Staff: a, b@example.org\nbad: a b\nroot: \\root, x@example.org\n", "");
 	assert_string_equal(ask("staff", false), "alias 2");
 	assert_string_equal(ask("STAFF", true), "alias 2");
 	assert_string_equal(ask("bad", true), "tempfail");
+	assert_string_equal(ask("staff+tag", false), "alias 2");
+	assert_string_equal(ask("bin+any+tag", true), "mailbox bin");
+	assert_string_equal(ask("\\bin+tag", true), "mailbox bin");
+	assert_string_equal(ask("\\\\root", true), "mailbox root");
+	assert_string_equal(ask("+tag", true), "unknown");
 	assert_string_equal(ask("bin", false), "mailbox bin");
 	assert_string_equal(ask("BIN", true), "mailbox bin");
 	assert_string_equal(ask("no-such-user-here", false), "unknown");

@@ -54,7 +54,7 @@ static void test_recipients_and_results(void **state)
 	assert_int_equal(s.code, 451);
 	assert_int_equal(s.passed, 1);
 	assert_memory_equal(s.text.data, "later", 5);
-	buf[4] = OUT_DAMAGED + 1;
+	buf[4] = OUT_EXPANDED + 1;
 	pos = 0;
 	assert_int_equal(job_next_result(job_list_bytes(&list), &pos, &s), -EBADMSG);
 }

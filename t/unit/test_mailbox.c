@@ -58,6 +58,14 @@ static int feed(uint64_t promise, const char *data, size_t len, size_t block)
 	return p[0];
 }
 
+/* deliver_it - as the program does */
+static void deliver_it(struct mailbox_request *req, struct mailbox_result *res)
+{
+	static struct content in;
+	if (mailbox_begin(req, &in, res))
+		mailbox_deliver(req, res);
+}
+
 static struct mailbox_result deliver_as(enum local_kind kind, const char *mailbox, int content)
 {
 	struct mailbox_request req = {.kind = kind,
@@ -68,7 +76,7 @@ static struct mailbox_result deliver_as(enum local_kind kind, const char *mailbo
 	    .recipient = "ann@example.net",
 	    .content = content};
 	struct mailbox_result res = {0};
-	mailbox_deliver(&req, &res);
+	deliver_it(&req, &res);
 	close(content);
 	while (wait(NULL) > 0)
 		;
@@ -259,7 +267,7 @@ static void test_mbox_locked(void **state)
 	    .sender = "",
 	    .recipient = "ann",
 	    .content = feed(3, "a\r\n", 3, 3)};
-	mailbox_deliver(&req, &res);
+	deliver_it(&req, &res);
 	assert_int_equal(res.code, 451);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A table of what the message has is made for each expansion: a list of 100,000 must not be walked
+ * for each of its members. What a user's process says isn't trusted: it may name its own entries
+ * and its own mailbox only.
+ */
+#include "qmgr/members.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <xxhash.h>
+
+#include "lib/addr_param.h"
+#include "lib/child.h"
+#include "lib/envelope.h"
+#include "lib/hash.h"
+#include "lib/job.h"
+#include "lib/local.h"
+#include "lib/log.h"
+#include "lib/str.h"
+#include "qmgr/batch.h"
+#include "qmgr/class.h"
+#include "qmgr/dest.h"
+#include "qmgr/donelist.h"
+#include "qmgr/ended.h"
+#include "qmgr/expand.h"
+#include "qmgr/message.h"
+#include "qmgr/route.h"
+#include "qmgr/settle.h"
+
+#define TEXT_MAX (MEMBERS_ADDRESS_MAX + 64) /* an address and what an entry needs */
+
+/* What the message has already. */
+struct known {
+	uint64_t key;
+	UT_hash_handle hh;
+};
+
+/* One expansion. */
+struct take {
+	struct rcpt *of;
+	const char *user; /* NULL: an alias */
+	const char *domain;
+	char sender[KEYS_SENDER_MAX]; /* of the members, "" as before */
+	bool several;
+	struct known *known;
+	unsigned members, added, looped, over, bad;
+};
+
+/* key_of - by what an address is known: of a local one it is the name */
+static uint64_t key_of(const char *address, bool local)
+{
+	char key[TEXT_MAX];
+	const char *at = strrchr(address, '@');
+	size_t len = local && at ? (size_t)(at - address) : strlen(address);
+	if (len > sizeof(key))
+		len = sizeof(key);
+	str_lower(key, address, len);
+	return XXH3_64bits(key, len) + local;
+}
+
+/* know - one more; false when it was there */
+static bool know(struct take *t, uint64_t key)
+{
+	struct known *k;
+	HASH_FIND(hh, t->known, &key, sizeof(key), k);
+	if (k)
+		return false;
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		log_fatal("out of memory for members");
+	k->key = key;
+	HASH_ADD(hh, t->known, key, sizeof(k->key), k);
+	if (!hash_added(k))
+		log_fatal("out of memory for members");
+	return true;
+}
+
+/* forget - the table */
+static void forget(struct take *t)
+{
+	struct known *k, *tmp;
+	HASH_ITER (hh, t->known, k, tmp) {
+		HASH_DEL(t->known, k);
+		free(k);
+	}
+}
+
+/* is_local - whether an address is a user of this host, by the routes */
+static bool is_local(const struct rcpt *of, const char *address)
+{
+	char local[TEXT_MAX], domain[TEXT_MAX];
+	route_split(address, local, domain, sizeof(local));
+	const struct conf_route *r = conf_route(child_self()->conf, rcpt_sender(of), local, domain);
+	return r->to.v[0].kind == CONF_TARGET_LOCAL;
+}
+
+/* is_here - whether a recipient is a user of this host, whatever is to be told of it by now */
+static bool is_here(const struct rcpt *rcpt)
+{
+	return rcpt->flags & RCPTF_ENTRY || is_local(rcpt, rcpt->address);
+}
+
+/* members_key - of a recipient */
+uint64_t members_key(const struct rcpt *rcpt)
+{
+	return key_of(rcpt->address, is_here(rcpt));
+}
+
+/* know_message - all that memory has */
+static void know_message(struct take *t)
+{
+	const struct rcpt *rcpt;
+	DL_FOREACH2(t->of->msg->rcpts, rcpt, sib_next)
+	{
+		know(t, members_key(rcpt));
+	}
+}
+
+/* is_name - whether the local part of an address is that name */
+static bool is_name(const char *address, const char *name)
+{
+	char local[TEXT_MAX], domain[TEXT_MAX];
+	route_split(address, local, domain, sizeof(local));
+	return strcasecmp(local, name) == 0;
+}
+
+/* is_ancestor - whether it is what led here, as far as is known */
+static bool is_ancestor(const struct rcpt *of, uint64_t key)
+{
+	uint64_t other = members_key(of);
+	uint32_t parent = of->parent;
+	for (unsigned n = 0; n <= EXPAND_DEPTH_MAX && key != other; n++) {
+		const struct rcpt *up = parent == UINT32_MAX ? NULL : rcpt_find(of->msg, parent);
+		if (up) {
+			other = members_key(up);
+			parent = up->parent;
+		} else if (!ended_find(of->msg->id, parent, &other, &parent)) {
+			return false;
+		}
+	}
+	return key == other;
+}
+
+/* is_digest - of an entry */
+static bool is_digest(const char *text)
+{
+	return strlen(text) == LOCAL_DIGEST_LEN &&
+	       strspn(text, "0123456789abcdef") == LOCAL_DIGEST_LEN;
+}
+
+/* with_domain - the address in full; false when it is too long */
+static bool with_domain(const struct take *t, const char *text, char out[TEXT_MAX])
+{
+	bool bare = !strrchr(text, '@') || text[strlen(text) - 1] == '"';
+	int n = bare && t->domain[0] ? snprintf(out, TEXT_MAX, "%s@%s", text, t->domain)
+				     : snprintf(out, TEXT_MAX, "%s", text);
+	return n > 0 && n < TEXT_MAX;
+}
+
+/* of_user - a member of a .forward as one of ours; false for one that may not be */
+static bool of_user(const struct take *t, const char *text, char out[TEXT_MAX])
+{
+	char own[TEXT_MAX];
+	int n;
+	if (text[0] == '|') {
+		n = snprintf(own, sizeof(own), "|%s/%s", t->user, text + 1);
+		return is_digest(text + 1) && n > 0 && (size_t)n < sizeof(own) &&
+		       with_domain(t, own, out);
+	}
+	text += strspn(text, "\\");
+	if (!with_domain(t, text, own))
+		return false;
+	n = is_name(own, t->user) && is_local(t->of, own) ? snprintf(out, TEXT_MAX, "\\%s", own)
+							  : snprintf(out, TEXT_MAX, "%s", own);
+	return n > 0 && n < TEXT_MAX;
+}
+
+/* of_alias - a member of an alias; one that is the alias itself means the user */
+static bool of_alias(const struct take *t, const char *text, char out[TEXT_MAX])
+{
+	char own[TEXT_MAX];
+	if (!with_domain(t, text, own))
+		return false;
+	bool itself = strchr(text, '@') && key_of(own, true) == key_of(t->of->address, true) &&
+		      is_local(t->of, own);
+	int n = snprintf(out, TEXT_MAX, "%s%s", itself ? "\\\\" : "", own);
+	return n > 0 && n < TEXT_MAX;
+}
+
+/* is_clean - nothing that could end a line */
+static bool is_clean(struct msg_bytes text)
+{
+	for (uint32_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.data[i] < ' ' || text.data[i] == 127)
+			return false;
+	return text.len > 0 && text.len <= MEMBERS_ADDRESS_MAX;
+}
+
+/*
+ * inherit - DSN options of an alias (RFC 3461 §5.2.7.2 and 3): ORCPT is the address that the sender
+ * gave; one of several members reports no success, the alias has done so. With a sender of their
+ * own (§5.2.7.4) members have none of them.
+ */
+static void inherit(struct rcpt *rcpt, const struct rcpt *of, const struct take *t)
+{
+	char orcpt[1024] = "rfc822;";
+	rcpt->flags |= of->flags & RCPTF_WARNED;
+	if (t->sender[0]) {
+		rcpt_set_sender(rcpt, msg_str(t->sender));
+		return;
+	}
+	rcpt_set_sender(rcpt, msg_str(of->sender ? of->sender : ""));
+	rcpt->notify = of->notify;
+	if (t->several && rcpt->notify & NOTIFY_SUCCESS) {
+		rcpt->notify &= (uint8_t)~NOTIFY_SUCCESS;
+		if (!rcpt->notify)
+			rcpt->notify = NOTIFY_NEVER;
+	}
+	struct msg_bytes shown = members_shown(of);
+	if (of->orcpt)
+		rcpt_set_orcpt(rcpt, msg_str(of->orcpt));
+	else if (addr_xtext_encode(shown.data, shown.len, orcpt + 7, sizeof(orcpt) - 7) > 0)
+		rcpt_set_orcpt(rcpt, msg_str(orcpt));
+}
+
+/* make - the recipient */
+static void make(struct take *t, const char *address, bool entry)
+{
+	struct rcpt *of = t->of;
+	struct rcpt *rcpt = rcpt_new(of->msg, of->msg->next_number, msg_str(address));
+	if (!rcpt)
+		log_fatal("out of memory for a recipient");
+	rcpt->parent = of->number;
+	rcpt->depth = (uint8_t)(of->depth + 1);
+	rcpt->class = of->class;
+	rcpt->lane = of->lane;
+	if (entry)
+		rcpt_set_entry(rcpt);
+	inherit(rcpt, of, t);
+	route_assign(rcpt);
+	rcpt_enter(rcpt, RCPT_COMMITTING);
+	batch_rcpt(rcpt);
+	t->added++;
+}
+
+/* add - one member, unless the message has it */
+static void add(struct take *t, struct msg_bytes member)
+{
+	const struct message *msg = t->of->msg;
+	char text[MEMBERS_ADDRESS_MAX + 1], address[TEXT_MAX];
+	t->members++;
+	if (!is_clean(member) || str_copy_n(text, sizeof(text), member.data, member.len) != 0 ||
+	    !(t->user ? of_user(t, text, address) : of_alias(t, text, address))) {
+		t->bad++;
+		return;
+	}
+	bool entry = address[0] == '|';
+	uint64_t key = key_of(address, entry || is_local(t->of, address));
+	if (!know(t, key) || ended_has(msg->id, key)) {
+		t->looped += is_ancestor(t->of, key);
+		return;
+	}
+	if (donelist_has_rcpt(msg->segment, msg->offset, msg_str(address)))
+		return;
+	if (msg->next_number >= ENVELOPE_RCPTS_MAX)
+		t->over++;
+	else
+		make(t, address, entry);
+}
+
+/* set_sender - the owner, for what isn't itself a report */
+static void set_sender(struct take *t, struct msg_bytes owner)
+{
+	if (!owner.len || !rcpt_sender(t->of)[0])
+		return;
+	int n = snprintf(t->sender, sizeof(t->sender), "%.*s%s%s", (int)owner.len, owner.data,
+	    t->domain[0] ? "@" : "", t->domain);
+	if (n < 0 || (size_t)n >= sizeof(t->sender))
+		t->sender[0] = '\0';
+}
+
+/* is_several - whether the list has more than one member */
+static bool is_several(struct msg_bytes members)
+{
+	struct msg_bytes member;
+	size_t pos = 0;
+	return job_next_text(members, &pos, &member) == 1 &&
+	       job_next_text(members, &pos, &member) == 1;
+}
+
+/* warn - of what was left out */
+static void warn(const struct take *t)
+{
+	const struct message *msg = t->of->msg;
+	if (t->over)
+		log_text(LOG_WARN, msg->id, "%u members of %s are too many for one message",
+		    t->over, t->of->address);
+	if (t->bad)
+		log_text(
+		    LOG_WARN, msg->id, "%u members of %s are no addresses", t->bad, t->of->address);
+}
+
+/* members_take - all at once */
+void members_take(struct rcpt *of, struct msg_bytes list, struct msg_bytes owner, const char *user)
+{
+	const char *at = strrchr(of->address, '@');
+	struct take t = {.of = of, .user = user, .domain = at ? at + 1 : ""};
+	struct msg_bytes member;
+	size_t pos = 0;
+	if (of->depth >= EXPAND_DEPTH_MAX) {
+		settle_failed(of, 554, "5.4.6", "", "aliases are nested too deeply");
+		return;
+	}
+	set_sender(&t, owner);
+	t.several = is_several(list) || t.sender[0];
+	know_message(&t);
+	while (job_next_text(list, &pos, &member) == 1)
+		add(&t, member);
+	forget(&t);
+	warn(&t);
+	if (!t.added && t.looped) {
+		settle_failed(of, 554, "5.4.6", "", "alias or .forward leads back to itself");
+	} else if (!t.members || t.bad == t.members) {
+		settle_failed(of, 554, "5.2.4", "", "the list has no members");
+	} else {
+		batch_message(of->msg);
+		batch_write_message(of->msg);
+		settle_expanded(of, t.several);
+	}
+}
+
+/* members_entry - the last separator: names may have any */
+bool members_entry(const struct rcpt *rcpt, struct msg_bytes *name, struct msg_bytes *digest)
+{
+	const char *at = strrchr(rcpt->address, '@');
+	const char *end = at ? at : rcpt->address + rcpt->address_len;
+	const char *sep = end - LOCAL_DIGEST_LEN - 1;
+	if (sep <= rcpt->address) {
+		*name = *digest = msg_str("");
+		return true;
+	}
+	*name = msg_bytes(rcpt->address + 1, (size_t)(sep - rcpt->address - 1));
+	*digest = msg_bytes(sep + 1, LOCAL_DIGEST_LEN);
+	return *sep == ':';
+}
+
+/* members_shown - for people and other hosts */
+struct msg_bytes members_shown(const struct rcpt *rcpt)
+{
+	static char text[TEXT_MAX];
+	struct msg_bytes name, digest;
+	size_t skip = strspn(rcpt->address, "\\");
+	if (!(rcpt->flags & RCPTF_ENTRY))
+		return msg_bytes(rcpt->address + skip, rcpt->address_len - skip);
+	const char *at = strrchr(rcpt->address, '@');
+	members_entry(rcpt, &name, &digest);
+	int n = snprintf(text, sizeof(text), "%.*s%s", (int)name.len, name.data, at ? at : "");
+	return msg_bytes(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0);
+}
