@@ -136,7 +136,7 @@ static int put_members(struct handover *h, size_t at, struct job_list *list)
 }
 
 /* expand - the user's .forward names others */
-static void expand(struct handover *h, size_t at)
+static void expand(struct handover *h, size_t at, const struct words *said)
 {
 	struct words words;
 	struct job_list list;
@@ -150,7 +150,7 @@ static void expand(struct handover *h, size_t at)
 		return;
 	}
 	end->members = job_list_bytes(&list);
-	decide(h, OUT_EXPANDED, NULL);
+	decide(h, OUT_EXPANDED, said);
 }
 
 /* is_whole - whether all that may come is there: a line, or the lines of an expansion */
@@ -174,7 +174,7 @@ static void on_result(struct handover *h)
 		words_set(&words, 0, "4.3.0", "local delivery ended without a result");
 		decide(h, OUT_DEFERRED, &words);
 	} else if (words.code == LOCAL_EXPANDED) {
-		expand(h, lf ? len + 1 : len);
+		expand(h, lf ? len + 1 : len, &words);
 	} else {
 		decide(h, verdict_message(&words), &words);
 	}

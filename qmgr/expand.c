@@ -9,12 +9,14 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/str.h"
 #include "qmgr/dest.h"
 #include "qmgr/ended.h"
 #include "qmgr/links.h"
 #include "qmgr/members.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
+#include "qmgr/recall.h"
 #include "qmgr/route.h"
 #include "qmgr/schedule.h"
 #include "qmgr/settle.h"
@@ -27,11 +29,14 @@ struct question {
 	uint64_t deadline;
 	unsigned char *parts; /* of a long list: what came so far */
 	size_t parts_len;
+	char owner[320];              /* of an alias' members, "": none */
+	char user[256];               /* whose .forward it is, "": an alias */
 	struct question *next, *prev; /* of the line */
 	UT_hash_handle hh;
 };
 
 static struct question *asked, *line;
+static struct question *taking; /* answered, and the rest of its message is looked up */
 static struct event *timer;
 static uint32_t last_request;
 
@@ -131,6 +136,13 @@ void expand_forget(struct rcpt *rcpt)
 			return;
 		}
 	}
+	DL_FOREACH (taking, q) {
+		if (q->rcpt == rcpt) {
+			q->rcpt = NULL;
+			rcpt_enter(rcpt, RCPT_NEW);
+			return;
+		}
+	}
 }
 
 /* expand_linked - a new keeper is asked everything again */
@@ -159,14 +171,64 @@ static int collect(struct question *q, struct msg_bytes part)
 	return 0;
 }
 
-/* expand_alias - the list is whole */
+/* take - the members take its place, now that all others of the message are known */
+static void take(struct question *q, const struct recall *others)
+{
+	struct rcpt *rcpt = q->rcpt;
+	DL_DELETE(taking, q);
+	if (rcpt) {
+		rcpt_enter(rcpt, RCPT_NEW);
+		if (others && recall_error(others))
+			settle_deferred(rcpt, "4.3.0", "the index can't be read");
+		else
+			members_take(rcpt, msg_bytes(q->parts, q->parts_len), msg_str(q->owner),
+			    q->user[0] ? q->user : NULL, others);
+	}
+	free(q->parts);
+	free(q);
+}
+
+/* on_recalled - the rest of its message is known */
+static void on_recalled(const struct recall *r, void *arg)
+{
+	take(arg, r);
+}
+
+/* begin_take - what waits in the index only must be known too */
+static void begin_take(struct question *q)
+{
+	DL_APPEND(taking, q);
+	if (q->rcpt->msg->rowed)
+		recall(q->rcpt->msg, on_recalled, q);
+	else
+		take(q, NULL);
+}
+
+/* expand_alias - the list is whole; collected */
 static void expand_alias(struct question *q, const struct msg_keeper_expand_is *m)
 {
-	struct msg_bytes list = q->parts_len ? msg_bytes(q->parts, q->parts_len) : m->members;
-	unsigned char *parts = q->parts;
-	q->parts = NULL;
-	members_take(drop(q), list, m->owner, NULL);
-	free(parts);
+	if (str_copy_n(q->owner, sizeof(q->owner), m->owner.data, m->owner.len) != 0)
+		q->owner[0] = '\0';
+	HASH_DELETE(hh, asked, q);
+	begin_take(q);
+}
+
+/* expand_forward - as an alias, but for whose list it is */
+void expand_forward(struct rcpt *rcpt, struct msg_bytes list, const char *user)
+{
+	struct question *q = calloc(1, sizeof(*q));
+	if (!q)
+		log_fatal("out of memory");
+	q->rcpt = rcpt;
+	if (collect(q, list) != 0 || str_copy(q->user, sizeof(q->user), user) != 0) {
+		free(q->parts);
+		free(q);
+		settle_deferred(rcpt, "4.3.0", "the .forward file has too many members");
+		return;
+	}
+	ended_watch(rcpt->msg->id);
+	rcpt_enter(rcpt, RCPT_EXPANDING);
+	begin_take(q);
 }
 
 /* found - a mailbox */
@@ -185,8 +247,7 @@ void expand_answer(const struct msg_keeper_expand_is *m)
 	HASH_FIND(hh, asked, &m->request, sizeof(m->request), q);
 	if (!q)
 		return;
-	bool parts = m->verdict == KEEPER_ALIAS && (!m->last || q->parts_len);
-	if (parts && collect(q, m->members) != 0)
+	if (m->verdict == KEEPER_ALIAS && collect(q, m->members) != 0)
 		settle_deferred(drop(q), "4.3.0", "the alias has too many members");
 	else if (m->verdict == KEEPER_ALIAS && !m->last)
 		return;

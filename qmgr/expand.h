@@ -30,3 +30,5 @@ void expand_forget(struct rcpt *rcpt);
 /* The link to keeper is new: all is asked again. */
 void expand_linked(void);
 void expand_answer(const struct msg_keeper_expand_is *m);
+/* The user's .forward names others (OUT_EXPANDED): they take its place, now or a little later. */
+void expand_forward(struct rcpt *rcpt, struct msg_bytes list, const char *user);

@@ -27,6 +27,7 @@
 #include "qmgr/ended.h"
 #include "qmgr/expand.h"
 #include "qmgr/message.h"
+#include "qmgr/recall.h"
 #include "qmgr/route.h"
 #include "qmgr/settle.h"
 
@@ -41,6 +42,7 @@ struct known {
 /* One expansion. */
 struct take {
 	struct rcpt *of;
+	const struct recall *others;
 	const char *user; /* NULL: an alias */
 	const char *domain;
 	char sender[KEYS_SENDER_MAX]; /* of the members, "" as before */
@@ -109,13 +111,21 @@ uint64_t members_key(const struct rcpt *rcpt)
 	return key_of(rcpt->address, is_here(rcpt));
 }
 
-/* know_message - all that memory has */
+/* know_message - all that it has */
 static void know_message(struct take *t)
 {
 	const struct rcpt *rcpt;
+	struct msg_bytes address;
+	char text[TEXT_MAX];
+	uint8_t flags;
+	size_t pos = 0;
 	DL_FOREACH2(t->of->msg->rcpts, rcpt, sib_next)
 	{
 		know(t, members_key(rcpt));
+	}
+	while (t->others && recall_next(t->others, &pos, &address, &flags)) {
+		if (str_copy_n(text, sizeof(text), address.data, address.len) == 0)
+			know(t, key_of(text, flags & RCPTF_ENTRY || is_local(t->of, text)));
 	}
 }
 
@@ -263,7 +273,8 @@ static void add(struct take *t, struct msg_bytes member)
 		t->looped += is_ancestor(t->of, key);
 		return;
 	}
-	if (donelist_has_rcpt(msg->segment, msg->offset, msg_str(address)))
+	if (donelist_has_rcpt(msg->segment, msg->offset, msg_str(address)) ||
+	    (t->others && recall_ended(t->others, msg_str(address))))
 		return;
 	if (msg->next_number >= ENVELOPE_RCPTS_MAX)
 		t->over++;
@@ -304,10 +315,11 @@ static void warn(const struct take *t)
 }
 
 /* members_take - all at once */
-void members_take(struct rcpt *of, struct msg_bytes list, struct msg_bytes owner, const char *user)
+void members_take(struct rcpt *of, struct msg_bytes list, struct msg_bytes owner, const char *user,
+    const struct recall *others)
 {
 	const char *at = strrchr(of->address, '@');
-	struct take t = {.of = of, .user = user, .domain = at ? at + 1 : ""};
+	struct take t = {.of = of, .others = others, .user = user, .domain = at ? at + 1 : ""};
 	struct msg_bytes member;
 	size_t pos = 0;
 	if (of->depth >= EXPAND_DEPTH_MAX) {

@@ -26,13 +26,16 @@
 #define MEMBERS_ADDRESS_MAX 256 /* bytes; RFC 5321 §4.5.3.1.3 */
 
 struct rcpt;
+struct recall;
 
 /*
  * The members take the place of `of`, which ends, or fails where they lead nowhere: it may be gone
  * afterwards. owner: local part of the sender they get, "" for none; mail without a sender keeps
- * none (RFC 5321 §4.5.5). user: whose .forward it is, NULL: an alias.
+ * none (RFC 5321 §4.5.5). user: whose .forward it is, NULL: an alias. others: the message's
+ * recipients that aren't in memory; NULL: all are.
  */
-void members_take(struct rcpt *of, struct msg_bytes list, struct msg_bytes owner, const char *user);
+void members_take(struct rcpt *of, struct msg_bytes list, struct msg_bytes owner, const char *user,
+    const struct recall *others);
 
 /* What tells it from the message's other recipients, for qmgr/ended.h. */
 uint64_t members_key(const struct rcpt *rcpt);

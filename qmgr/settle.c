@@ -17,6 +17,7 @@
 #include "qmgr/dest.h"
 #include "qmgr/donelist.h"
 #include "qmgr/ended.h"
+#include "qmgr/expand.h"
 #include "qmgr/members.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
@@ -204,7 +205,10 @@ static void expanded(struct rcpt *rcpt, const struct job_result *result)
 		settle_deferred(rcpt, "4.3.0", "a .forward without its user");
 		return;
 	}
-	members_take(rcpt, msg_bytes(list.data + pos, list.len - pos), msg_str(""), name);
+	if (result->text.len)
+		log_text(LOG_WARN, rcpt->msg->id, ".forward of %s: %.*s", name,
+		    (int)result->text.len, result->text.data);
+	expand_forward(rcpt, msg_bytes(list.data + pos, list.len - pos), name);
 }
 
 /* settle_result - by outcome */
