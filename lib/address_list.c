@@ -58,25 +58,6 @@ static struct slice in_angles(struct slice s)
 	return s;
 }
 
-/* is_address - a form that a recipient can have */
-static bool is_address(struct slice s)
-{
-	bool quoted = false;
-	if (s.len == 0 || s.len > ADDRESS_LIST_ADDRESS_MAX || strchr("|/:@", s.p[0]) ||
-	    (s.p[0] == '\\' && (s.len == 1 || strchr("\\|/:@\"", s.p[1]))))
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		if (c == '\\' && quoted && i + 1 < s.len)
-			c = (unsigned char)s.p[++i];
-		else if (c == '"')
-			quoted = !quoted;
-		if (c < ' ' || c == 127 || (c == ' ' && !quoted))
-			return false;
-	}
-	return !quoted;
-}
-
 /* is_quoted - whether quotes stand around the whole */
 static bool is_quoted(struct slice s)
 {
@@ -89,6 +70,28 @@ static bool is_quoted(struct slice s)
 			return i == s.len - 1;
 	}
 	return false;
+}
+
+/* is_address - a form that a recipient can have */
+static bool is_address(struct slice s)
+{
+	bool quoted = false;
+	if (s.len == 0 || s.len > ADDRESS_LIST_ADDRESS_MAX || strchr("|/:@", s.p[0]) ||
+	    (s.p[0] == '\\' && (s.len == 1 || strchr("\\|/:@\"", s.p[1]))))
+		return false;
+	/* in angles even this is one, but it would be read as something else the next time */
+	if (is_quoted(s) && strchr("|/:", s.p[1]))
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c == '\\' && quoted && i + 1 < s.len)
+			c = (unsigned char)s.p[++i];
+		else if (c == '"')
+			quoted = !quoted;
+		if (c < ' ' || c == 127 || (!quoted && strchr(" ,;<>()", c)))
+			return false;
+	}
+	return !quoted;
 }
 
 /* unquote - without the quotes around, and what they protected as it is; the length */
