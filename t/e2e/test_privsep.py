@@ -125,3 +125,69 @@ def test_a_killed_role_comes_back_without_privilege(as_root):
         assert status(pid, "Uid").split()[0] == str(FIRST)
     assert children(b.master)
     b.stop()
+
+
+def written(path):
+    """The text of a file that a command writes, once it is whole."""
+    return wait_for(lambda: os.path.exists(path) and open(path).read().endswith("end\n") and open(path).read(), 20)
+
+
+def test_a_command_of_an_alias_runs_as_alias_user(as_root, house):
+    """With that user's groups only, no descriptor but three, and nothing of the spool to be seen."""
+    out = house.path("home/out")
+    b = as_root(alias_user=MAIL_USER, aliases=f'run: "|(id -u; id -G; ls /proc/self/fd; ls -d /proc/$$/cwd/*; echo end) > {out}"\n')
+    b.smtp().send("a@client.example.test", f"run@{HOST}", b"Subject: run\r\n\r\nx\r\n")
+    lines = written(out).split("\n")
+    assert lines[:2] == [str(MAIL_UID), str(MAIL_UID)], lines
+    # three of its own, and the one that ls has of the folder
+    assert lines[2:6] == ["0", "1", "2", "3"] and lines[6].endswith("/cwd/out"), lines
+    b.stop()
+
+
+def test_alias_user_is_not_root(as_root, house):
+    b = as_root(alias_user="root", aliases=f'run: "|touch {house.path("never")}"\n')
+    b.smtp().send("a@client.example.test", f"run@{HOST}", b"Subject: run\r\n\r\nx\r\n")
+    b.wait_log(r'result=deferred .*dsn=4\.3\.5 reply="root runs no commands')
+    assert not os.path.exists(house.path("never"))
+    b.stop()
+
+
+def forward(house, text, owner=MAIL_UID):
+    path = house.path("home/.forward")
+    with open(path + ".new", "w") as f:
+        f.write(text)
+    os.chown(path + ".new", owner, owner)
+    os.rename(path + ".new", path)
+
+
+def test_a_forward_runs_without_group_mail(as_root, house):
+    """Though the mailbox in /var/mail is written with it, when the user keeps a copy."""
+    folder = house.path("var-mail")
+    os.mkdir(folder)
+    mail = grp.getgrnam("mail").gr_gid
+    os.chown(folder, 0, mail)
+    os.chmod(folder, 0o2770)
+    out = house.path("home/out")
+    os.chmod(house.path("home"), 0o700)
+    forward(house, f'\\{MAIL_USER}, "|(id -u; id -G; ls /var/mail 2>&1; echo end) > {out}"\n')
+    b = as_root(more={folder: "/var/mail"}, mailbox="mbox:/var/mail/%u")
+    b.smtp().send("a@client.example.test", f"{MAIL_USER}@{HOST}", b"Subject: mine\r\n\r\nx\r\n")
+    lines = written(out).split("\n")
+    assert lines[:2] == [str(MAIL_UID), str(MAIL_UID)] and "Permission denied" in lines[2], lines
+    box = os.path.join(folder, MAIL_USER)
+    wait_for(lambda: os.path.exists(box) and b"Subject: mine" in open(box, "rb").read(), 15)
+    assert os.stat(box).st_gid == mail
+    b.wait_empty()
+    b.stop()
+
+
+def test_a_forward_of_another_user_does_not_count(as_root, house):
+    forward(house, f"|touch {house.path('home')}/never\n", owner=FIRST)
+    os.chmod(house.path("home"), 0o1777)
+    b = as_root(mailbox="maildir:~/Maildir")
+    b.smtp().send("a@client.example.test", f"{MAIL_USER}@{HOST}", b"Subject: own\r\n\r\nx\r\n")
+    new = house.path("home/Maildir/new")
+    wait_for(lambda: os.path.isdir(new) and os.listdir(new), 15)
+    b.wait_log(r"\.forward ignored: it is another user's")
+    assert not os.path.exists(house.path("home/never"))
+    b.stop()
