@@ -72,7 +72,7 @@ struct dest {
 	uint64_t oldest_ms;       /* no arrival is earlier than this; 0: not known */
 	uint64_t counted_oldest;  /* of the count */
 	char *refused_status, *refused_text;
-	struct event *timer; /* for index_due; qmgr/alarm.h */
+	struct alarm *timer; /* for index_due; qmgr/alarm.h */
 	UT_hash_handle hh;
 	uint32_t counted;
 	char name[];

@@ -41,10 +41,9 @@ struct refill {
 };
 
 /* on_timer - something it has in the index is due */
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
 	struct dest *dest = arg;
-	(void)fd, (void)what;
 	alarm_off(&dest->timer);
 	schedule_refill(dest);
 }

@@ -145,10 +145,9 @@ void site_probe(struct site *site)
 }
 
 /* on_timer - the next probe is due, or a limit may be tried again */
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
 	struct site *site = arg;
-	(void)fd, (void)what;
 	alarm_off(&site->timer);
 	if (site->paused)
 		return; /* the end of that looks again */

@@ -88,7 +88,7 @@ struct site {
 	uint64_t ipv4_until;      /* it refused us over IPv6: IPv4 only until then; 0: both */
 	struct trouble *trouble;  /* the last one; NULL: none */
 	struct pool *probe_pool;  /* what failed last */
-	struct event *timer;      /* probe, or the next try to open one more; qmgr/alarm.h */
+	struct alarm *timer;      /* probe, or the next try to open one more; qmgr/alarm.h */
 	struct event *rate_timer; /* NULL: never waited */
 	struct site *dirty_next, *dirty_prev;
 	uint64_t kept_ms; /* when its row was written; 0: it has none */
