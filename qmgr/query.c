@@ -42,6 +42,7 @@ struct query {
 	uint32_t at_number;
 	size_t at_index; /* in ids */
 	struct rows rows;
+	unsigned slow; /* of them: those to be changed */
 	bool more;
 	int err;
 	/* the answer */
@@ -89,6 +90,12 @@ static bool rcpt_matches(const struct query *q, const struct row_rcpt *row)
 	return !f->domain.data || query_match(f->domain, domain.data, domain.len);
 }
 
+/* full - whether the slice has enough: what is changed takes the loop longer than what is shown */
+static bool full(const struct query *q)
+{
+	return q->rows.n >= QUERY_SLICE_RCPTS || q->slow >= QUERY_SLICE_APPLY;
+}
+
 /* on_rcpt - a recipient's row in order; the message is looked at with its first one */
 static int on_rcpt(struct msg_bytes key, struct msg_bytes value, struct msg_bytes *seek, void *arg)
 {
@@ -107,7 +114,7 @@ static int on_rcpt(struct msg_bytes key, struct msg_bytes value, struct msg_byte
 		return err;
 	if (q->filter.nids && id != q->at_id)
 		return 1; /* the next one of the list */
-	if (q->rows.n >= (q->change ? QUERY_SLICE_APPLY : QUERY_SLICE_RCPTS)) {
+	if (full(q)) {
 		q->at_id = id;
 		q->at_number = number;
 		q->more = true;
@@ -123,7 +130,11 @@ static int on_rcpt(struct msg_bytes key, struct msg_bytes value, struct msg_byte
 		    .data = (char *)next, .len = (uint32_t)keys_rcpt(next, id + 1, 0)};
 		return 0;
 	}
-	return rcpt_matches(q, &rcpt) ? rows_add_row(&q->rows, id, number, value) : 0;
+	if (!rcpt_matches(q, &rcpt))
+		return 0;
+	if (q->change && (q->verb != QUERY_FLUSH || rcpt.due_ms > q->now))
+		q->slow++; /* verbs_wake() is all that a flush does to the others */
+	return rows_add_row(&q->rows, id, number, value);
 }
 
 /* walk_from - recipients from where the walk stands */
@@ -139,6 +150,7 @@ static void run_slice(struct work *work)
 {
 	struct query *q = (struct query *)work;
 	q->more = false;
+	q->slow = 0;
 	q->err = index_read_begin();
 	if (q->err)
 		return;
@@ -231,6 +243,8 @@ static void one(struct query *q, const struct row *row)
 	}
 	q->last_id = row->id;
 	if (q->change && !q->dry_run) {
+		if (verbs_wake(q->verb, &at))
+			return;
 		q->uncommitted++;
 		if (!verbs_apply(q->verb, row))
 			q->flying++;

@@ -177,6 +177,24 @@ bool verbs_concern(enum query_verb verb, const struct verbs_at *at)
 	}
 }
 
+/* wake - a destination's site is probed now if it is down */
+static void wake(struct dest *dest)
+{
+	if (dest->state == DEST_BOUND)
+		site_flush(dest->pool->site);
+	else
+		dest->probe = true;
+}
+
+/* verbs_wake - what is due has its turn anyway */
+bool verbs_wake(enum query_verb verb, const struct verbs_at *at)
+{
+	if (verb != QUERY_FLUSH || at->rcpt || !at->dest || at->due > now_ms())
+		return false;
+	wake(at->dest);
+	return true;
+}
+
 /* flush - due now, if it only waits for its time */
 static void flush(struct rcpt *rcpt)
 {
@@ -189,10 +207,7 @@ static void flush(struct rcpt *rcpt)
 		rcpt_enter(rcpt, RCPT_NEW);
 		route_rcpt(rcpt);
 	}
-	if (dest->state == DEST_BOUND)
-		site_flush(dest->pool->site);
-	else
-		dest->probe = true;
+	wake(dest);
 }
 
 /*

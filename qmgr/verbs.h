@@ -18,7 +18,7 @@ struct site;
 /* Where a recipient stands. */
 struct verbs_at {
 	const struct rcpt *rcpt; /* in memory; NULL: only in the index */
-	const struct dest *dest; /* NULL: none is known */
+	struct dest *dest;       /* NULL: none is known */
 	const struct site *site; /* NULL: none is known */
 	const struct pause *pause;
 	uint8_t stage, was, order;
@@ -33,6 +33,13 @@ bool verbs_view(const struct row *row, struct query_rcpt *out, struct verbs_at *
 
 /* Whether the verb means anything to it: a release to what isn't held doesn't. */
 bool verbs_concern(enum query_verb verb, const struct verbs_at *at);
+
+/*
+ * Whether all that the verb has to do is to wake the recipient's site, which is done then: a flush
+ * of what is due and only in the index. Bringing a million of those into memory would change
+ * nothing.
+ */
+bool verbs_wake(enum query_verb verb, const struct verbs_at *at);
 
 /* Does it to the row's recipient. False: a worker has it; it is done when it comes back unsent. */
 bool verbs_apply(enum query_verb verb, const struct row *row);
