@@ -388,6 +388,8 @@ static void kick(struct loop_task *task)
 		pool->kicked = false;
 		if (d.open)
 			feed(pool);
+		if (!pool->nconns && !pool->nready)
+			site_forget(pool->site); /* the pool with it */
 		if (!d.kicked)
 			crowd_pump();
 	}

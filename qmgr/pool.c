@@ -389,6 +389,53 @@ static void free_pool(struct pool *pool)
 	free(pool);
 }
 
+/* free_site - nothing points to it any more; what it has learned is kept */
+static void free_site(struct site *site)
+{
+	keep_leave(site);
+	alarm_off(&site->timer);
+	if (site->rate_timer)
+		event_free(site->rate_timer);
+	HASH_DELETE(hh, sites, site);
+	free(site->trouble);
+	free(site);
+}
+
+/* idle - it is up and has nothing to do, and to find it again takes no more than asking DNS */
+static bool idle(const struct site *site)
+{
+	if (site->state != SITE_UP || site->nconns || site->paused || site->limits.rate.count ||
+	    site->full_until > now_ms())
+		return false;
+	for (const struct pool *pool = site->pools; pool; pool = pool->next) {
+		const struct dest *dest;
+		if (!pool->by_mx || pool->nready || pool->kicked)
+			return false;
+		DL_FOREACH2(pool->dests, dest, pool_next)
+		{
+			if (dest->nactive)
+				return false;
+		}
+	}
+	return true;
+}
+
+/* site_forget - one too many */
+bool site_forget(struct site *site)
+{
+	struct dest *dest, *dtmp;
+	struct pool *pool, *ptmp;
+	if (HASH_COUNT(sites) <= SITES_IDLE || !idle(site))
+		return false;
+	DL_FOREACH_SAFE (site->pools, pool, ptmp) {
+		DL_FOREACH_SAFE2(pool->dests, dest, dtmp, pool_next)
+		dest_unbind(dest);
+		free_pool(pool);
+	}
+	free_site(site);
+	return true;
+}
+
 /* site_sweep - free what nothing uses; a site that is down is remembered until its probe */
 void site_sweep(void)
 {
@@ -396,18 +443,13 @@ void site_sweep(void)
 	struct site *site, *tmp;
 	HASH_ITER (hh, sites, site, tmp) {
 		bool down = site->state != SITE_UP && site->probe_at > now_ms();
+		if (site_forget(site))
+			continue;
 		DL_FOREACH_SAFE (site->pools, pool, ptmp)
 			if (!pool->dests && !pool->nconns && !pool->kicked && !down)
 				free_pool(pool);
-		if (site->pools || site->nconns)
-			continue;
-		keep_leave(site);
-		alarm_off(&site->timer);
-		if (site->rate_timer)
-			event_free(site->rate_timer);
-		HASH_DELETE(hh, sites, site);
-		free(site->trouble);
-		free(site);
+		if (!site->pools && !site->nconns)
+			free_site(site);
 	}
 }
 

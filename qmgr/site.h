@@ -39,6 +39,7 @@
 #define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
 #define POOL_WINDOW             4      /* jobs a connection has at a time */
 #define POOL_WINDOW_WIDE        9      /* where many messages are in flight on it: at most */
+#define SITES_IDLE              4096   /* known ones beyond which those with nothing to do go */
 #define SITE_PACED_MAX          1000   /* up to so many messages a second each goes when it's due */
 
 struct conn;
@@ -210,6 +211,13 @@ void site_rate_back(struct site *site);
 /* A pool that has mail can't open: closes an idle connection of another one of the site. */
 void site_make_room(struct pool *pool);
 
+/*
+ * A site that is up and has nothing to do is only the answer of DNS, which dnscache has too, and
+ * what it has learned, which keep.h keeps in less. Where more than SITES_IDLE are known it is
+ * freed: true; its destinations are bound again when they have mail in memory. Called when it may
+ * have become idle.
+ */
+bool site_forget(struct site *site);
 /* Frees what nothing needs; reads limits anew. */
 void site_sweep(void);
 void site_reconfigure(void);
