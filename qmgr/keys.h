@@ -138,9 +138,8 @@ struct row_site {
 
 /* A place in the schedule of a destination, in the order of its members. */
 struct due_key {
-	uint32_t lane;
 	uint64_t due, id;
-	uint32_t number;
+	uint32_t lane, number;
 };
 
 /* Keys: written into buf, which is large enough; the length is returned. */

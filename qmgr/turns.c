@@ -48,8 +48,8 @@ struct bundle {
 	struct lane *lane;
 	struct bundle *next, *prev; /* of the lane */
 	struct rcpt *rcpts;
-	bool listed; /* in the table */
-	UT_hash_handle hh;
+	bool listed;       /* in the table */
+	UT_hash_handle hh; /* if so: else it has no memory for this */
 };
 
 static struct lane *lanes;
@@ -105,7 +105,8 @@ static struct bundle *find_bundle(const struct rcpt *rcpt)
 /* new_bundle - at its place in the lane */
 static struct bundle *new_bundle(struct pool *pool, const struct rcpt *rcpt, bool front)
 {
-	struct bundle *bundle = calloc(1, sizeof(*bundle));
+	bool listed = rcpt->msg->left > 1;
+	struct bundle *bundle = calloc(1, listed ? sizeof(*bundle) : offsetof(struct bundle, hh));
 	if (!bundle)
 		log_fatal("out of memory for a transaction");
 	bundle->key.msg = rcpt->msg;
@@ -116,8 +117,8 @@ static struct bundle *new_bundle(struct pool *pool, const struct rcpt *rcpt, boo
 		DL_PREPEND(bundle->lane->bundles, bundle);
 	else
 		DL_APPEND(bundle->lane->bundles, bundle);
-	bundle->listed = rcpt->msg->left > 1;
-	if (!bundle->listed)
+	bundle->listed = listed;
+	if (!listed)
 		return bundle;
 	HASH_ADD(hh, bundles, key, sizeof(bundle->key), bundle);
 	if (!hash_added(bundle))

@@ -22,16 +22,16 @@ static void test_due_order(void **state)
 	(void)state;
 	static const struct {
 		const char *dest;
-		struct due_key at;
+		struct due_key at; /* due, id, lane, number */
 	} rows[] = {
-	    {"a.org", {0, 0, 1, 0}},
-	    {"a.org", {0, 255, 1, 0}},
-	    {"a.org", {0, 256, 1, 0}},
-	    {"a.org", {0, 256, 1, 1}},
-	    {"a.org", {0, 256, 2, 0}},
-	    {"a.org", {0, UINT64_MAX, 0, 0}},
-	    {"a.org", {1, 5, 1, 0}},
-	    {"a.org", {UINT32_MAX, 5, 1, 0}},
+	    {"a.org", {0, 1, 0, 0}},
+	    {"a.org", {255, 1, 0, 0}},
+	    {"a.org", {256, 1, 0, 0}},
+	    {"a.org", {256, 1, 0, 1}},
+	    {"a.org", {256, 2, 0, 0}},
+	    {"a.org", {UINT64_MAX, 0, 0, 0}},
+	    {"a.org", {5, 1, 1, 0}},
+	    {"a.org", {5, 1, UINT32_MAX, 0}},
 	    {"a.org news", {0, 0, 0, 0}},
 	    {"a.orgs", {0, 0, 0, 0}},
 	    {"b", {0, 0, 0, 0}},
