@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "qmgr/dest.h"
+#include "qmgr/dispatch.h"
 #include "qmgr/index.h"
 #include "qmgr/intake.h"
 #include "qmgr/links.h"
@@ -44,7 +45,8 @@ static struct {
 	int err;
 	uint64_t next, committed, last_synced;
 	bool running, stuck, soon, all;
-	bool result; /* one was taken since the last form() */
+	bool result;  /* one was taken since the last form() */
+	bool refused; /* somebody was told that it is full */
 	struct event *tick, *idle;
 	struct loop_task now;
 	struct batch_wait *waits, *sync_waits;
@@ -108,10 +110,13 @@ static void mark(uint8_t *state, struct list *list, void *thing)
 /* batch_rcpt - its row is to change; of a message without rows it gets written with that */
 void batch_rcpt(struct rcpt *rcpt)
 {
-	if (rcpt->msg->rowed)
+	if (rcpt->msg->rowed) {
 		mark(&rcpt->write, &b.dirty.rcpts, rcpt);
-	else
+		if (b.dirty.rcpts.n == BATCH_FULL)
+			batch_soon();
+	} else {
 		batch_segment(rcpt->msg->segment);
+	}
 }
 
 /* batch_message - its row is to change */
@@ -214,6 +219,14 @@ bool batch_stuck(void)
 	return b.stuck;
 }
 
+/* batch_full - enough for one transaction */
+bool batch_full(void)
+{
+	bool full = b.dirty.rcpts.n >= BATCH_FULL;
+	b.refused |= full;
+	return full;
+}
+
 /* batch_idle - nothing is left to be written */
 bool batch_idle(void)
 {
@@ -232,7 +245,7 @@ static void write_young(struct segment *seg)
 		if (!b.all && msg->offset >= seg->force && now - msg->read_ms < BATCH_AGE_MS)
 			break;
 		DL_DELETE(seg->messages, msg);
-		msg->rowed = true;
+		message_rowed(msg);
 		seg->rows++;
 		seg->live_bytes += message_record_len(msg);
 		batch_message(msg);
@@ -367,6 +380,9 @@ static void form(void)
 		log_fatal("out of memory for a transaction");
 	b.next++;
 	work_submit(work_index, &b.work);
+	if (b.refused)
+		dispatch_all();
+	b.refused = false;
 }
 
 /* run_commit - on the index thread */

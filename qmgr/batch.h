@@ -22,6 +22,7 @@
 #define BATCH_AGE_MS   50   /* what lives longer than this after being read gets rows */
 #define BATCH_SYNC_MS  1000 /* without a commit for so long, the index is synced */
 #define BATCH_RETRY_MS 1000 /* between tries of a commit that finds no space */
+#define BATCH_FULL     2500 /* recipients marked; then it is committed, and no job is given out */
 
 struct rcpt;
 struct message;
@@ -72,6 +73,13 @@ void batch_wait(struct batch_wait *wait, bool synced);
 /* The index contradicts itself or failed: marks it and ends this process (it is rebuilt at start).
  */
 void batch_give_up(int err, const char *what) __attribute__((noreturn));
+
+/*
+ * Whether the next transaction has enough: LMDB holds each page that it changes in memory until it
+ * is committed (and keeps that memory), and a recipient's rows are on three. Who is told so gives
+ * out no job; dispatch_all() comes when the transaction has begun.
+ */
+bool batch_full(void);
 
 /* Whether there is anything that isn't committed, or commits fail: intake slows down then. */
 bool batch_idle(void);

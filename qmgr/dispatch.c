@@ -16,6 +16,7 @@
 #include "lib/local.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/batch.h"
 #include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/fallback.h"
@@ -368,7 +369,8 @@ static void feed(struct pool *pool)
 	if (crowd_yield(pool))
 		dispatch_close(pool);
 	fallback_look(pool);
-	while (pool->nready && (conn = emptiest(pool)) && site_rate_ready(pool->site))
+	while (pool->nready && !batch_full() && (conn = emptiest(pool)) &&
+	       site_rate_ready(pool->site))
 		give(pool, conn);
 	if (!pool->nready || pool->conns[0])
 		return;

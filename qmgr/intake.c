@@ -228,7 +228,10 @@ static void run(evutil_socket_t fd, short what, void *arg)
 	in.of = NULL; /* what was beyond the end then may be written now */
 	while (in.list) {
 		struct segment *seg = in.list;
-		in.stopped = message_count() > INTAKE_UNCOMMITTED || batch_stuck();
+		bool full = message_young() >= INTAKE_UNCOMMITTED;
+		in.stopped = full || batch_stuck();
+		if (full)
+			batch_write_all();
 		if (in.stopped)
 			return;
 		if (stopped(seg) || !ready_to_read(seg)) {

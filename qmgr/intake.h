@@ -5,13 +5,14 @@
  * whose ID isn't one of its segment, is logged and ends the reading of that segment, which is then
  * kept for a person; nothing a writer wrote can end this process.
  *
- * While more than INTAKE_UNCOMMITTED messages wait for the index, reading stops: they are safe
- * where they are.
+ * Where INTAKE_UNCOMMITTED messages have no rows yet they are written and reading stops until they
+ * are: the others are safe where they are. (Each may go to another domain, and LMDB keeps a page
+ * in memory for each of those that a transaction changes.)
  */
 #pragma once
 
 #define INTAKE_SLICE_MS    10
-#define INTAKE_UNCOMMITTED 50000
+#define INTAKE_UNCOMMITTED 3000
 
 struct segment;
 

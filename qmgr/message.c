@@ -18,6 +18,7 @@
 
 static struct message *table;
 static unsigned rcpts_in_memory;
+static unsigned young; /* messages without rows */
 
 static const char *const state_names[RCPT_STATES] = {
     [RCPT_NEW] = "new",
@@ -69,6 +70,7 @@ struct message *message_new(uint64_t id, struct segment *segment, struct msg_byt
 		return NULL;
 	}
 	segment->in_memory++;
+	young++;
 	return msg;
 }
 
@@ -96,9 +98,22 @@ struct message *message_load(uint64_t id, struct segment *segment, const struct 
 	msg->ret = row->ret;
 	msg->left = row->left;
 	msg->next_number = row->next;
-	msg->rowed = true;
+	message_rowed(msg);
 	message_set_envid(msg, row->envid);
 	return msg;
+}
+
+/* message_rowed - it isn't young any more */
+void message_rowed(struct message *msg)
+{
+	young -= !msg->rowed;
+	msg->rowed = true;
+}
+
+/* message_young - how many are */
+unsigned message_young(void)
+{
+	return young;
 }
 
 /* message_record_len - header to trailer */
@@ -140,6 +155,7 @@ bool message_release(struct message *msg)
 	struct segment *segment = msg->segment;
 	HASH_DELETE(hh, table, msg);
 	segment->in_memory--;
+	young -= !msg->rowed;
 	free(msg->envid);
 	free(msg);
 	segment_unused(segment);

@@ -120,6 +120,9 @@ struct message *message_find(uint64_t id);
 /* A message of the index; the segment has to be known. NULL as message_new(). */
 struct message *message_load(uint64_t id, struct segment *segment, const struct row_msg *row);
 
+/* The index gets rows of it with the transaction that is being formed. */
+void message_rowed(struct message *msg);
+
 /* Bytes of its record in the segment. */
 uint64_t message_record_len(const struct message *msg);
 
@@ -128,7 +131,8 @@ void message_set_envid(struct message *msg, struct msg_bytes envid);
 /* Frees it if nothing holds it any more; true when it is gone. */
 bool message_release(struct message *msg);
 
-/* Messages and recipients in memory. */
+/* Messages and recipients in memory; messages that have no rows yet. */
+unsigned message_young(void);
 unsigned message_count(void);
 unsigned rcpt_count(void);
 
