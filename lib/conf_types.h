@@ -158,6 +158,8 @@ struct conf_tls_files {
 struct conf_limits {
 	CONF_SECTION_HEAD;
 	uint32_t clients;       /* sessions in all; 0: what descriptors allow */
+	uint32_t reserved;      /* percent of them that strangers never get */
+	uint64_t unread;        /* bytes from clients that wait, in one process */
 	uint32_t per_client;    /* sessions of one address not in relay_from; 0: no limit */
 	uint32_t recipients;    /* of one message */
 	uint32_t errors;        /* of one session, then 421 */

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #define CONN_READ_MAX    (64u << 10)
+#define CONN_READ_THRIFT (4u << 10) /* under conn_thrift() */
 #define CONN_REST_MAX    (256u << 10) /* bytes conn_read_rest() takes in */
 #define CONN_FINISH_MS   30000        /* for output that is left when conn_finish() is called */
 #define CONN_SHAKES_TURN 8 /* steps of TLS handshakes, some of which take 1 ms, in one turn */
@@ -85,6 +86,12 @@ void conn_flush(struct conn *conn);
  */
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
+
+/*
+ * While memory is short: all connections of this process read at most CONN_READ_THRIFT bytes at a
+ * time, instead of CONN_READ_MAX.
+ */
+void conn_thrift(bool on);
 
 /* The one deadline: ms from now, 0 for none. Doesn't move by itself. Setting it is cheap. */
 void conn_deadline(struct conn *conn, unsigned ms);

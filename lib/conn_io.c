@@ -16,6 +16,20 @@
 #define CONN_IOV_MAX   64
 #define CONN_BULK_READ (CONN_READ_MAX - 64) /* with libevent's header a power of two */
 
+static size_t read_max = CONN_READ_MAX;
+
+/* conn_thrift - less at a time, and nothing read into large buffers */
+void conn_thrift(bool on)
+{
+	read_max = on ? CONN_READ_THRIFT : CONN_READ_MAX;
+}
+
+/* conn_read_max - how much one read may bring */
+size_t conn_read_max(void)
+{
+	return read_max;
+}
+
 /* conn_stop_reading - the read event must not fire until there is a use for it */
 void conn_stop_reading(struct conn *conn)
 {
@@ -139,8 +153,9 @@ static ssize_t read_some(struct conn *conn)
 {
 	static char buf[CONN_READ_MAX];
 	bool dropped = conn_drops(conn);
-	ssize_t n = conn->bulk && !dropped ? read_bulk(conn) : conn_receive(conn, buf, sizeof(buf));
-	if (n > 0 && !dropped && !conn->bulk && evbuffer_add(conn->in, buf, (size_t)n) < 0)
+	bool bulk = conn->bulk && !dropped && read_max == sizeof(buf);
+	ssize_t n = bulk ? read_bulk(conn) : conn_receive(conn, buf, read_max);
+	if (n > 0 && !dropped && !bulk && evbuffer_add(conn->in, buf, (size_t)n) < 0)
 		return -ENOMEM;
 	/* Who sent much will send more. */
 	conn->bulk = n > (ssize_t)CONN_BULK_READ / 2;

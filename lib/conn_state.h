@@ -49,6 +49,8 @@ void conn_tell(struct conn *conn, enum conn_event event);
 void conn_start_reading(struct conn *conn);
 void conn_stop_reading(struct conn *conn);
 void conn_on_readable(evutil_socket_t fd, short what, void *arg);
+/* How much one read may bring. */
+size_t conn_read_max(void);
 /* One recv(): bytes, 0 at the end, -errno. */
 ssize_t conn_receive(const struct conn *conn, void *buf, size_t size);
 /* The peer's side is at its end. */

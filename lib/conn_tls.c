@@ -85,7 +85,7 @@ void conn_tls_readable(struct conn *conn)
 	static char buf[CONN_READ_MAX];
 	if (conn->state == CONN_SECURING && !may_shake())
 		return;
-	ssize_t n = conn_receive(conn, buf, sizeof(buf));
+	ssize_t n = conn_receive(conn, buf, conn_read_max());
 	if (n == -EAGAIN)
 		return;
 	if (n <= 0) {

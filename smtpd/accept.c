@@ -4,6 +4,8 @@
  * nothing. While the worker is full the events are off; a client that leaves turns them on again.
  * What clients hold is counted for all workers together (lib/tally.h). A worker that finds the
  * whole full looks again after ACCEPT_PAUSE_MS, since nobody tells it of the others' clients.
+ * Who comes can be seen only when it is accepted: a stranger that would take a reserved slot is
+ * turned away, instead of waiting in the queue that it shares with those they are reserved for.
  */
 #include "smtpd/accept.h"
 
@@ -37,7 +39,7 @@ static const struct conf *conf;
 static struct listener *listeners;
 static unsigned max_sockets; /* what our descriptors allow */
 static unsigned taken;       /* clients that are here, deliver's links aside */
-static bool resting; /* the listeners' events are off */
+static bool resting;         /* the listeners' events are off */
 static struct event *rest_timer;
 
 /* accept_init - never more clients than descriptors */
@@ -65,9 +67,9 @@ static void judge_patience(unsigned all)
 	unsigned sockets = percent(conn_open_sockets(), max_sockets);
 	unsigned clients = percent(all, conf->limits.clients);
 	unsigned used = sockets > clients ? sockets : clients;
-	client_patience(used >= ACCEPT_LAST ? CLIENT_LAST_MS
-	    : used >= ACCEPT_LOW	    ? CLIENT_LOW_MS
-					    : CLIENT_TIMEOUT_MS);
+	client_patience(used >= ACCEPT_LAST  ? CLIENT_LAST_MS
+			: used >= ACCEPT_LOW ? CLIENT_LOW_MS
+					     : CLIENT_TIMEOUT_MS);
 }
 
 /*
@@ -127,6 +129,15 @@ static void on_gone(void *arg)
 		log_fatal("out of memory");
 }
 
+/* crowded - would one more stranger take a slot that is reserved for others? */
+static bool crowded(void)
+{
+	unsigned reserved = conf->limits.reserved, clients = conf->limits.clients;
+	if (conn_open_sockets() >= max_sockets - (uint64_t)max_sockets * reserved / 100)
+		return true;
+	return clients && tally_sessions(taken + 1) > clients - (uint64_t)clients * reserved / 100;
+}
+
 /* enter - count a stranger's session; the verdict says whether it may stay */
 static struct verdict enter(struct peer *peer)
 {
@@ -138,6 +149,9 @@ static struct verdict enter(struct peer *peer)
 	if (!peer_is_stranger(peer) ||
 	    dns_addr_parse(peer->address, strlen(peer->address), &addr) < 0)
 		return (struct verdict){0};
+	if (crowded())
+		return (struct verdict){
+		    ACT_CLOSE, 421, "4.3.2", "Too many clients, try again later"};
 	peer->tally = tally_enter(&addr);
 	facts.open = tally_open(peer->tally);
 	if (p->error_rate.count)

@@ -4,7 +4,7 @@
  * ACCEPT_TURN clients a wake-up, so that they share. Limits are kept here: when all workers
  * together hold `limits.clients`, or this one has no descriptor left, it takes none until one
  * leaves, and new ones wait in the kernel's queue, or go to another worker. Strangers are counted
- * by address.
+ * by address, and are turned away when no more than `limits.reserved` percent are left.
  */
 #pragma once
 

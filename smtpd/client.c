@@ -37,15 +37,81 @@ static struct client *clients;
 static unsigned nclients;
 static unsigned patience = CLIENT_TIMEOUT_MS;
 static struct event *sweeper;
+static uint64_t unread;     /* of all clients: their `left` */
+static uint64_t unread_max; /* limits.unread */
+static bool crowded;        /* more than that, and not yet less than half of it again */
 static bool draining;
 static bool leaving; /* no more clients come */
 static void (*on_idle)(void);
+
+/* stuck - it waits for us, or doesn't read what we say: bytes that came would lie there */
+static bool stuck(const struct client *c)
+{
+	if (c->session->peer.kind == PEER_NOTICE || c->session->wait == WAIT_TLS)
+		return false;
+	return c->session->wait != WAIT_NONE || conn_unsent(c->conn) >= CLIENT_OUTPUT_MAX;
+}
+
+/* hold_input - back-pressure: no more bytes from who doesn't get on with those it sent */
+static void hold_input(struct client *c)
+{
+	bool full =
+	    evbuffer_get_length(conn_input(c->conn)) > CLIENT_INPUT_MAX || (crowded && stuck(c));
+	if (full && !c->paused)
+		conn_pause(c->conn);
+	else if (!full && c->paused)
+		conn_resume(c->conn);
+	c->paused = full;
+}
+
+/* on_spread - there is room again: all may go on. Who can't be read from any more is gone */
+static void on_spread(struct loop_task *task)
+{
+	struct client *c, *tmp;
+	(void)task;
+	DL_FOREACH_SAFE (clients, c, tmp)
+		hold_input(c);
+}
+
+static struct loop_task spread = {.run = on_spread};
+
+/* crowd - the limit is met: who is stuck isn't read from any more, before the next byte */
+static void crowd(void)
+{
+	static uint64_t told;
+	struct client *c;
+	crowded = true;
+	conn_thrift(true);
+	DL_FOREACH (clients, c)
+		hold_input(c);
+	if (told && loop_ms() - told < CLIENT_TELL_MS)
+		return;
+	told = loop_ms();
+	log_warnx("clients that wait have sent %llu bytes: no more is read from them",
+	    (unsigned long long)unread);
+}
+
+/* note_unread - so much of this client's input is left now */
+static void note_unread(struct client *c, size_t left)
+{
+	unread += left;
+	unread -= c->left;
+	c->left = left;
+	if (!crowded && unread > unread_max) {
+		crowd();
+	} else if (crowded && unread <= unread_max / 2) {
+		crowded = false;
+		conn_thrift(false);
+		loop_defer(&spread);
+	}
+}
 
 /* client_free - the session may outlive its client by one sync */
 static void client_free(struct client *c)
 {
 	DL_DELETE(clients, c);
 	nclients--;
+	note_unread(c, 0);
 	if (c->again)
 		event_free(c->again);
 	if (c->gone)
@@ -70,17 +136,6 @@ static void finish(struct client *c)
 	session_end(c->session);
 	conn_finish(c->conn, linger);
 	client_free(c);
-}
-
-/* hold_input - back-pressure: no more bytes from who doesn't get on with those it sent */
-static void hold_input(struct client *c)
-{
-	bool full = evbuffer_get_length(conn_input(c->conn)) > CLIENT_INPUT_MAX;
-	if (full && !c->paused)
-		conn_pause(c->conn);
-	else if (!full && c->paused)
-		conn_resume(c->conn);
-	c->paused = full;
 }
 
 /* again_later - on_again() after so many ms; 0: in the next turn, after the others */
@@ -153,7 +208,7 @@ static bool feed(struct client *c, bool *more)
 	if (conn_unsent(c->conn) < CLIENT_OUTPUT_MAX)
 		*more = session_feed(c->session, conn_input(c->conn), &budget);
 	c->came += had > c->left ? had - c->left : 0;
-	c->left = evbuffer_get_length(conn_input(c->conn));
+	note_unread(c, evbuffer_get_length(conn_input(c->conn)));
 	bool in_body = session_in_body(c->session);
 	return budget < CLIENT_COMMANDS_TURN || (was_in_body && !in_body) ||
 	       (in_body && c->came >= CLIENT_BODY_STEP);
@@ -222,7 +277,7 @@ static void secured(struct client *c)
 	c->securing = false;
 	starttls_done(s->conf, c->conn, &peer);
 	session_secured(s, &peer);
-	c->left = 0;
+	note_unread(c, 0);
 	got_on(c);
 	if (starttls_implicit(&peer))
 		session_greet(s);
@@ -314,6 +369,7 @@ int client_new(
 		free(c);
 		return -ENOMEM;
 	}
+	unread_max = conf->limits.unread;
 	c->arg = arg;
 	c->gone = gone;
 	DL_APPEND(clients, c);

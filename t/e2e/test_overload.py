@@ -1,5 +1,7 @@
 """Many clients that do nothing, or hardly anything: memory is bounded, the others are served as before."""
+import os
 import select
+import signal
 import socket
 import statistics
 import time
@@ -111,7 +113,7 @@ def test_slow_loris(house):
 @pytest.mark.skipif(not SOAK, reason="takes the ten seconds that a silent client has at least")
 def test_loris_on_every_slot(house):
     """They hold all slots; the longest silent give theirs up, and a new client is served."""
-    b = house.baton(workers=2, relay_from='"127.0.0.1"', route="discard", text=f"limits {{ clients = {LORIS} }}")
+    b = house.baton(workers=2, relay_from='"127.0.0.1"', route="discard", text=f"limits {{ clients = {LORIS}  reserved = 0 }}")
     socks = crowd(b, LORIS)
     began, served, wait = time.monotonic(), None, select.poll()
     s = socket.create_connection(("127.0.0.1", b.port), 30)
@@ -131,4 +133,57 @@ def test_loris_on_every_slot(house):
     for one in socks:
         one.close()
     s.close()
+    b.stop()
+
+
+def test_reserved_slots(house):
+    """Strangers can take as many slots as they like, but for those of the LAN."""
+    b = house.baton(workers=2, relay_from='"127.0.0.1"', route="discard", text="limits { clients = 10  reserved = 20 }")
+    strangers = crowd(b, 8)
+    late = socket.create_connection(("127.0.0.1", b.port), 30, source_address=("127.0.1.9", 0))
+    house.keep(late)
+    assert late.recv(200).startswith(b"421 4.3.2 ")
+    lan = [b.smtp() for _ in range(2)]
+    strangers.pop().close()
+    lan[0].send("a@client.example.test", "b@else.test", message("x"))
+    for c in lan:
+        c.cmd("QUIT", 221)
+
+    def room():
+        """the slot that is free again"""
+        with socket.create_connection(("127.0.0.1", b.port), 30, source_address=("127.0.1.9", 0)) as s:
+            return s.recv(200).startswith(b"220 ")
+    wait_for(room)
+    b.stop()
+
+
+def test_unread_input(house):
+    """What clients send while they wait for keeper is bounded in all; nothing of it is lost."""
+    clients, lines = 200, 150
+    b = house.baton(workers=1, relay_from='"127.0.0.1"', route="discard", local='"other.test"',
+                    text="limits { per_client = 0  unread = 1M }")
+    socks = crowd(b, clients, b"EHLO x\r\nMAIL FROM:<a@b.test>\r\n")
+    for s in socks:
+        while b" 2.1.0 Ok" not in s.recv(1000):
+            pass
+    before = memory(b)
+    (keeper,) = b.pids("keeper")
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        for s in socks:
+            s.sendall(b"RCPT TO:<u@other.test>\r\n" + (b"NOOP " + b"x" * 400 + b"\r\n") * lines)
+        b.wait_log(r"clients that wait have sent 1\d{6} bytes")
+        assert b.smtp().cmd("MAIL FROM:<a@b.test>")[0] == 250  # others are served
+        grown = memory(b) - before
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    print(f"{clients} clients with {lines * 407 / 1024:.0f} KiB each unread: {grown:.1f} MiB more")
+    if not SANITIZED:
+        assert grown < 6
+    for s in socks:
+        said = b""
+        while said.count(b"\r\n") < lines + 1:
+            said += s.recv(65536)
+        assert said.startswith(b"550 5.1.1 ") and said.count(b"\r\n250 ") == lines
+        s.close()
     b.stop()
