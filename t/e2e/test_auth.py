@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import HOST, SANITIZED, SOAK, free_port, wait_for
+from harness import HOST, SANITIZED, SOAK, TOP, free_port, wait_for
 from pki import Authority
 from scram import Scram, b64
 from smtp import Smtp
@@ -256,6 +256,21 @@ def test_failures_slow_down(server):
                           server.b.log)) == 6
     counters = server.b.ctl("status")
     assert re.search(r"smtp_logins_failed +6\b", counters), counters
+
+
+def test_fail2ban(server):
+    """The manual's filter finds who failed, and nobody else, whatever the user's name."""
+    with open(os.path.join(TOP, "smtpd/smtpd.8")) as f:
+        (rule,) = [line.split("= ", 1)[1].strip() for line in f if line.startswith("failregex")]
+    rule = re.compile(rule.replace("\\e", "\\").replace("<ADDR>", r"(?P<ip>[0-9a-f.:]+)"))
+    assert attempt(server, password=PASSWORD)[0] == 235
+    names = ["ann", "a b", 'x" result=ok', "smtpd/1 - login client=192.0.2.1 mechanism=PLAIN user=x"]
+    for name in names:
+        assert attempt(server, name)[0] in (535, 454)
+    lines = [line for line in server.b.log.decode().split("\n") if " login client=" in line]
+    assert len(lines) == 1 + len(names)
+    found = [rule.search(line) for line in lines]
+    assert [m and m["ip"] for m in found] == [None] + [LOCAL] * len(names), lines
 
 
 @pytest.mark.skipif(not SOAK, reason="takes its time; t/unit/test_login.c has the counts")
