@@ -41,6 +41,25 @@ def test_chunking(house):
     assert sorted(texts) == sorted([small, small, large])
 
 
+def test_chunking_from_a_printer(house):
+    """Where line ends are mended they are in chunks too, in memory and beyond, wherever the cuts are."""
+    hop = house.sink()
+    b = house.baton(route=hop, listen='line_endings = "normalise"')
+    c = b.smtp()
+    for lines in (20, 30000):
+        mended = message(f"mend {lines}", b".0123456789 abcdef\r\n..\r\n" * lines)
+        for body in (mended.replace(b"\r\n", b"\n"), mended):
+            head = len(body) - len(body.split(b"\n\n" if b"\r" not in body else b"\r\n\r\n", 1)[1])
+            size = len(body) // 3
+            chunks(c, "a@client.example.test", "b@other.test", body, [head + 1, 1, 1, size, size + 1])
+    c.quit()
+    texts = [own_received_cut(m.raw) for m in hop.wait(4)]
+    assert {t.count(b"\n") for t in texts} == {t.count(b"\r\n") for t in texts}
+    sizes = sorted(len(t) for t in texts)
+    assert sizes[0] == sizes[1] and sizes[2] == sizes[3] > 600000, sizes
+    assert len({t for t in texts}) == 2
+
+
 def test_smtputf8(house):
     """To a next hop that knows SMTPUTF8 it goes, to another one never: the sender hears why."""
     knows, other = house.sink(extensions=UTF8), house.sink()

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "lib/idna.h"
+#include "lib/str.h"
+#include "smtpd/headers.h"
 #include "smtpd/session.h"
 #include "smtpd_world.h"
 
@@ -103,6 +105,30 @@ static void flags(void **state)
 	assert_true(sent(&peer, local, body, &env));
 }
 
+/* The eight names of RFC 3848 and 6531 §4.3, and plain SMTP, which has none with TLS or AUTH. */
+static void protocol_names(void **state)
+{
+	static const char *const names[] = {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA", "UTF8SMTP",
+	    "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA", "SMTP", "SMTP", "SMTP", "SMTP"};
+	char line[HEADERS_MAX], want[32];
+	size_t id_at;
+	(void)state;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct peer peer = peer_of("127.0.0.1");
+		struct headers_trace trace = {.peer = &peer,
+		    .helo = "x",
+		    .hostname = "mx.test",
+		    .esmtp = i < 8,
+		    .utf8 = (i & 4) != 0};
+		peer.tls = i & 2 ? "TLSv1.3" : NULL;
+		peer.cipher = "TLS_AES_256_GCM_SHA384";
+		str_copy(peer.user, sizeof(peer.user), i & 1 ? "ann" : "");
+		line[headers_received(line, sizeof(line), &trace, &id_at)] = '\0';
+		snprintf(want, sizeof(want), " with %s id ", names[i]);
+		assert_non_null(strstr(line, want));
+	}
+}
+
 /* Domains as the DNS has them. */
 static void domains(void **state)
 {
@@ -134,7 +160,8 @@ static void domains(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(addresses), TEST(flags), cmocka_unit_test(domains)};
+	const struct CMUnitTest tests[] = {
+	    TEST(addresses), TEST(flags), TEST(protocol_names), cmocka_unit_test(domains)};
 	world_begin();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	world_end();
