@@ -267,8 +267,12 @@ def test_fail2ban(server):
     names = ["ann", "a b", 'x" result=ok', "smtpd/1 - login client=192.0.2.1 mechanism=PLAIN user=x"]
     for name in names:
         assert attempt(server, name)[0] in (535, 454)
-    lines = [line for line in server.b.log.decode().split("\n") if " login client=" in line]
-    assert len(lines) == 1 + len(names)
+
+    def logins():
+        """a line for each"""
+        lines = [line for line in server.b.log.decode().split("\n")[:-1] if " login client=" in line]
+        return len(lines) == 1 + len(names) and lines
+    lines = wait_for(logins)
     found = [rule.search(line) for line in lines]
     assert [m and m["ip"] for m in found] == [None] + [LOCAL] * len(names), lines
 

@@ -39,7 +39,7 @@ def test_dovecot(house):
         assert c.docmd("MAIL", "FROM:<a@b.test>")[0] == 250
     assert scram(s, Scram("scram", "one"))[0] == 535
     c = s.client()
-    assert c.docmd("AUTH", "SCRAM-SHA-256 " + b64(Scram().first))[0] == 334
+    assert c.docmd("AUTH", "SCRAM-SHA-256 " + b64(Scram(USER, PASSWORD).first))[0] == 334
     assert c.docmd("*")[0] == 501
     s.b.wait_log(r"mechanism=SCRAM-SHA-256 user=scram result=wrong")
 
@@ -105,7 +105,7 @@ def test_client_gives_up(house):
     fake = Fake(house, say, Fake.HELLO.replace(b"MECH\tPLAIN\tplaintext", b"MECH\tSCRAM-SHA-256"))
     s = server(house, fake)
     c = Smtp(s.plain)
-    assert c.cmd("AUTH SCRAM-SHA-256 " + b64(Scram().first))[0] == 334
+    assert c.cmd("AUTH SCRAM-SHA-256 " + b64(Scram(USER, PASSWORD).first))[0] == 334
     assert c.cmd("*")[0] == 501
 
     def told():
