@@ -248,7 +248,8 @@ static void apply_all(struct job *job, const struct msg_deliver_result *m)
 	    .sent_ms = job->sent_ms,
 	    .connect_ms = m->connect_ms,
 	    .transfer_ms = m->transfer_ms,
-	    .kind = m->kind};
+	    .kind = m->kind,
+	    .lmtp = job->conn->pool->transport == TRANSPORT_LMTP};
 	struct job_result result;
 	struct tally tally = {0};
 	size_t pos = 0;

@@ -129,7 +129,8 @@ static void fail(struct rcpt *rcpt, enum rcpt_stage stage, const struct via *via
 /* sent - the next hop has it, or the mailbox; who asked for it is told (RFC 3461 §5.2.2, 5.2.3) */
 static void sent(struct rcpt *rcpt, const struct job_result *result, const struct via *via)
 {
-	enum rcpt_stage stage = via->kind == JOB_LOCAL ? STAGE_DELIVERED : STAGE_RELAYED;
+	bool in_mailbox = via->kind == JOB_LOCAL || via->lmtp;
+	enum rcpt_stage stage = in_mailbox ? STAGE_DELIVERED : STAGE_RELAYED;
 	bool notice = rcpt->stage != STAGE_MAIL;
 	log_end(rcpt, notice ? "notified" : "sent", result, via);
 	if (notice || result->passed || via->kind == JOB_DISCARD || !report_wanted(rcpt, stage)) {

@@ -23,6 +23,7 @@ struct via {
 	uint64_t sent_ms; /* when the job was given out; 0: in an earlier run */
 	uint32_t connect_ms, transfer_ms;
 	uint8_t kind; /* enum job_kind */
+	bool lmtp;    /* the host keeps the mailbox: what it took is delivered */
 };
 
 /* Applies one result to a recipient that is in no list and no job any more. */

@@ -101,6 +101,15 @@ def test_a_silent_ipv6_address_holds_nobody_up(house):
         s.close()
 
 
+@pytest.mark.parametrize("domain,six", [("[127.0.0.1]", False), ("[IPv6:::1]", True)])
+def test_an_address_for_a_domain(house, domain, six):
+    """Mail to an address literal goes there, whatever the DNS says."""
+    hop = house.keep(Six(port=free_port())) if six else house.sink()
+    b = house.baton(route="mx", text=f"deliver {{ port = {hop.port} }}")
+    b.smtp().send("a@client.test", f"b@{domain}", message("literal"))
+    assert hop.wait(1)[0].to == [f"b@{domain.lower()}"]
+
+
 def test_an_mx_that_is_ourselves(house):
     """The best one: the sender is told of the loop. A backup: the better host is waited for, we don't
     send to ourselves."""

@@ -49,6 +49,19 @@ def test_a_unix_socket(house):
     b.stop()
 
 
+def test_what_was_taken_is_delivered(house):
+    """Who asked for a report is told that the mailbox has it, not that a relay does."""
+    server, reports = house.keep(Lmtp()), house.sink()
+    b = house.baton(text=f'route "box.test" {{ to = "{server.to}" }}\n'
+                         f'route "from.test" {{ to = "[127.0.0.1]:{reports.port}" }}')
+    c = b.smtp()
+    for line, code in (("MAIL FROM:<me@from.test>", 250), ("RCPT TO:<ann@box.test> NOTIFY=SUCCESS", 250), ("DATA", 354)):
+        c.cmd(line, code)
+    c.write(BODY.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+    c.expect(250)
+    assert b"Action: delivered" in reports.wait(1)[0].raw
+
+
 def test_local_mail_by_lmtp(house):
     """mailbox = lmtp: the users of this host, aliases expanded first."""
     me = getpass.getuser()

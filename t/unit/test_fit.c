@@ -76,6 +76,20 @@ static void test_untouched_where_it_is_offered(void **state)
 	over(fd);
 }
 
+/* A peer of chunks and seven bits: what is changed on its way goes by DATA. */
+static void test_beside_chunks(void **state)
+{
+	(void)state;
+	int fd = open_session("250-CHUNKING\r\n");
+	add_job(0, 1, "", TEXT, ENVF_8BIT);
+	assert_string_equal(talk(fd, ""), ENVELOPE("0"));
+	assert_non_null(strstr(talk(fd, "250 ok\r\n250 ok\r\n354 go\r\n"), "=E4\r\n=2E\r\n.\r\n"));
+	add_job(1, 1, "", "A: b\r\n\r\nc\r\n", 0);
+	assert_null(strstr(talk(fd, "250 ok\r\n"), "DATA"));
+	assert_int_equal(seen.outcome[0][0], OUT_SENT);
+	over(fd);
+}
+
 /* big - a message of so many bytes with something over 127 at its end */
 static char *big(size_t size)
 {
@@ -141,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_converted),
 	    cmocka_unit_test(test_untouched_where_it_is_offered),
+	    cmocka_unit_test(test_beside_chunks),
 	    cmocka_unit_test(test_big_ones),
 	    cmocka_unit_test(test_too_large),
 	};

@@ -174,7 +174,8 @@ static void test_long_lines(void **state)
 	for (unsigned extra = 0; extra < 90; extra++) {
 		in[0] = 0;
 		append(in, sizeof(in), head);
-		for (unsigned i = 0; i < 1200 + extra; i++)
+		append(in, sizeof(in), &"xx"[extra % 3]);
+		for (unsigned i = 0; i < 1260 + extra; i++)
 			append(in, sizeof(in), i % 7 ? "--b" : " \xe4.");
 		append(in, sizeof(in), " \t \r\nend\r\n--b--\r\n");
 		const char *got = walk(in, strlen(in), 100);
@@ -186,6 +187,7 @@ static void test_long_lines(void **state)
 		size_t column = 0;
 		for (const char *p = body; *p; p++) {
 			assert_true((unsigned char)*p < 128);
+			assert_false((*p == ' ' || *p == '\t') && p[1] == '\r');
 			column = *p == '\n' ? 0 : column + 1;
 			assert_true(column <= 77);
 			/* but the last line */
