@@ -372,9 +372,17 @@ class Baton:
         return [json.loads(line) for line in self.ctl("queue", "--json", *args).splitlines() if line]
 
     def wait_empty(self, seconds=30):
+        """Asks with the release's tool where there is one: a sanitized one takes ten times as long to start."""
+        tool = os.path.join(RELEASE, "bin/batonctl")
+        if not os.path.exists(tool):
+            tool = self.program("batonctl")
+
         def empty():
             """the queue to be empty"""
-            return not self.queue()
+            done = subprocess.run([tool, "-c", self.conf, "queue", "--json"], stdin=subprocess.DEVNULL, env=self.env(),
+                                  capture_output=True, timeout=30)
+            assert done.returncode == 0, done.stderr
+            return not done.stdout.strip()
         wait_for(empty, seconds, every=0.1)
 
     def maildir(self, user):

@@ -425,12 +425,14 @@ def test_verb_refusals(house):
 
 def test_counts_of_lookups_stay_apart(house):
     """TXT and PTR answers have memory of their own."""
-    server = house.liar(lambda q: dns.answer(q, dns.record(q.name, "TXT", b"\xff" + b"x" * 255)) if q.type == "TXT"
-                        else dns.truth(q))
+    text = (b"\xff" + b"x" * 255) * 4
+    server = house.liar(lambda q: dns.answer(q, dns.record(q.name, "TXT", text)) if q.type == "TXT" else dns.truth(q))
     _, b = mx(house, server, resolver_more='lookup_cache = 64K  hosts = ""')
     lookup(b, "mail.test")
-    for i in range(300):
-        lookup(b, f"t{i}.test", "TXT")
+    for i in range(170):  # by the release's tool, which starts ten times as fast as a sanitized one
+        done = subprocess.run([f"{RELEASE}/bin/batonctl", "-c", b.conf, "dns", f"t{i}.test", "TXT"], timeout=30,
+                              capture_output=True)
+        assert done.returncode == 0, done.stderr
     stats = {s["counter"]: s["value"] for s in map(json.loads, b.ctl("dns", "--stats", "--json").splitlines())
              if "counter" in s}
     assert stats["lookup_cache_bytes"] <= 65536 and stats["lookup_cache_evicted"] > 100, stats

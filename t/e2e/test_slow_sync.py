@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import SANITIZED, wait_for
+from harness import SANITIZED, SOAK, wait_for
 from load import account
 
 STRACE = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_exit=20000"]
@@ -42,7 +42,7 @@ def test_a_failed_write_or_sync_is_no_250(house, call, error):
     hop = house.load_sink()
     b = house.baton(wrap=["strace", "-f", "-qq", "-o", house.path("strace"), "-e", f"trace={call}", "-e",
                           f"inject={call}:error={error}:when=10+"], route=hop)
-    load = house.load(b.port, sessions=4, ok=10 ** 6, rate=100, seconds=3, prefix="fail")
+    load = house.load(b.port, sessions=4, ok=10 ** 6, rate=300, seconds=3 if SOAK else 1, prefix="fail")
     sums = load.wait()
     assert sums["ok"] and sums["temp"] and not sums["perm"], sums
     assert "INJECTED" in open(house.path("strace")).read()

@@ -393,12 +393,11 @@ KINDS = {
 MODES = ("opportunistic", "required", "verify")
 
 
-def sink_of(house, kind, authority, stranger):
+def sink_of(house, kind, issued):
     if kind == "no-tls":
         return house.sink()
-    tls = {"expired": lambda: authority.server(LOCAL, days=-1),
-           "wrong-name": lambda: authority.server("other.example.test"),
-           "unknown-ca": lambda: stranger.server(LOCAL)}.get(kind, lambda: authority.server(LOCAL))()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*issued.get(kind, issued["good"]))
     more = {"implicit": {"implicit": True}, "refuses": {"refuse": {"STARTTLS": "454 4.7.0 TLS not available"}},
             "garbage": {"starttls": "garbage"}, "closes": {"starttls": "close"}}.get(kind, {})
     return house.sink(tls=tls, **more)
@@ -407,10 +406,12 @@ def sink_of(house, kind, authority, stranger):
 def test_matrix(house):
     """Every mode against every kind of next hop: encrypted, in plaintext, or kept and the site down."""
     authority, stranger = Authority(house), Authority(house, "Strange CA")
+    issued = {"good": authority.issue(LOCAL), "expired": authority.issue(LOCAL, days=-1),
+              "wrong-name": authority.issue("other.example.test"), "unknown-ca": stranger.issue(LOCAL)}
     sinks, routes = {}, []
     for kind in KINDS:
         for mode in MODES:
-            s = sinks[kind, mode] = sink_of(house, kind, authority, stranger)
+            s = sinks[kind, mode] = sink_of(house, kind, issued)
             scheme = "tls://" if kind == "implicit" else ""
             routes.append(f'route "{kind}.{mode}.test" {{ to = "{scheme}[{LOCAL}]:{s.port}"  tls = "{mode}" }}')
     b = house.baton(text=f'deliver {{ ca = "{authority.ca}" }}\n' + "\n".join(routes))
