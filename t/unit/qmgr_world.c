@@ -133,7 +133,7 @@ bool world_until(bool (*cond)(void), unsigned ms)
 		ticker = event_new(loop_base(), -1, EV_PERSIST, tick, NULL);
 		event_add(ticker, &(struct timeval){.tv_usec = 2000});
 	}
-	int64_t until = clock_ms() + ms;
+	int64_t until = clock_ms() + (cond ? WORLD_PATIENCE * (int64_t)ms : ms);
 	while (!(cond && cond()) && clock_ms() < until)
 		loop_turn();
 	return cond && cond();

@@ -52,7 +52,11 @@ void world_run(void (*fn)(void));
 
 /* Loop, configuration, queue_open(). */
 void world_open(void);
-/* Turns of the loop until cond() or ms are over; returns cond(). */
+/*
+ * Turns of the loop until cond() or ms are over, of a machine that has nothing else to do; returns
+ * cond(). WORLD_PATIENCE is for those that have.
+ */
+#define WORLD_PATIENCE 5
 bool world_until(bool (*cond)(void), unsigned ms);
 void world_for(unsigned ms);
 
