@@ -10,16 +10,13 @@
 #include "deliver/pipeline.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "deliver/chunk.h"
 #include "deliver/fit.h"
+#include "deliver/verb.h"
 #include "deliver/verdict.h"
-#include "lib/addr_param.h"
 #include "lib/clock.h"
-#include "lib/envelope.h"
 
 enum stage { STAGE_RSET, STAGE_MAIL, STAGE_RCPT, STAGE_DATA, STAGE_BODY, STAGE_END };
 
@@ -137,93 +134,6 @@ static struct tx *begin(struct pipeline *p)
 	return tx;
 }
 
-/* A command line under construction: RFC 3461 §4 wants room for 512 octets and its parameters. */
-struct command {
-	size_t len;
-	char line[1536];
-};
-
-/* add - formatted text behind what is there */
-static void __attribute__((format(printf, 2, 3))) add(struct command *c, const char *fmt, ...)
-{
-	va_list args;
-	size_t room = sizeof(c->line) - c->len;
-	va_start(args, fmt);
-	int n = vsnprintf(c->line + c->len, room, fmt, args);
-	va_end(args);
-	c->len += n < 0 || (size_t)n >= room ? room : (size_t)n;
-}
-
-/* add_xtext - a parameter's value */
-static void add_xtext(struct command *c, const char *head, struct msg_bytes text)
-{
-	add(c, "%s", head);
-	if (c->len >= sizeof(c->line))
-		return;
-	int n = addr_xtext_encode(text.data, text.len, c->line + c->len, sizeof(c->line) - c->len);
-	c->len = n < 0 ? sizeof(c->line) : c->len + (size_t)n;
-}
-
-/* put_command - the whole line; what doesn't fit was never taken in */
-static int put_command(struct command *c, struct evbuffer *out)
-{
-	add(c, "\r\n");
-	if (c->len >= sizeof(c->line))
-		return -EBADMSG;
-	return evbuffer_add(out, c->line, c->len) < 0 ? -ENOMEM : 0;
-}
-
-/* put_mail - MAIL with the parameters that this peer understands */
-static int put_mail(const struct pipeline *p, struct job *job, struct evbuffer *out)
-{
-	struct command c = {0};
-	add(&c, "MAIL FROM:<%.*s>", (int)job->sender.len, job->sender.len ? job->sender.data : "");
-	if (p->peer.size)
-		add(&c, " SIZE=%llu", (unsigned long long)job->plain_len + job->late_len);
-	if (p->peer.eightbit && job->flags & (ENVF_8BIT | ENVF_BODY_8BIT))
-		add(&c, " BODY=8BITMIME");
-	if (p->peer.smtputf8 && job->flags & ENVF_SMTPUTF8)
-		add(&c, " SMTPUTF8");
-	job->passed = p->peer.dsn;
-	if (p->peer.dsn && job->ret)
-		add(&c, " RET=%s", job->ret == RET_FULL ? "FULL" : "HDRS");
-	if (p->peer.dsn && job->envid.len)
-		add_xtext(&c, " ENVID=", job->envid);
-	return put_command(&c, out);
-}
-
-/* add_notify - NOTIFY as it was said */
-static void add_notify(struct command *c, uint8_t notify)
-{
-	static const char *const words[] = {"SUCCESS", "FAILURE", "DELAY"};
-	const char *before = " NOTIFY=";
-	if (notify & NOTIFY_NEVER) {
-		add(c, " NOTIFY=NEVER");
-		return;
-	}
-	for (unsigned i = 0; i < 3; i++) {
-		if (!(notify & NOTIFY_SUCCESS << i))
-			continue;
-		add(c, "%s%s", before, words[i]);
-		before = ",";
-	}
-}
-
-/* put_rcpt - RCPT of one recipient; whoever is reported on keeps its first address (§5.2.1) */
-static int put_rcpt(const struct pipeline *p, const struct job_rcpt *rcpt, struct evbuffer *out)
-{
-	struct command c = {0};
-	add(&c, "RCPT TO:<%.*s>", (int)rcpt->address.len, rcpt->address.data);
-	if (p->peer.dsn) {
-		add_notify(&c, rcpt->notify);
-		if (rcpt->orcpt.len)
-			add(&c, " ORCPT=%.*s", (int)rcpt->orcpt.len, rcpt->orcpt.data);
-		else if (rcpt->notify & ~NOTIFY_NEVER)
-			add_xtext(&c, " ORCPT=rfc822;", rcpt->address);
-	}
-	return put_command(&c, out);
-}
-
 /* fill - the next bytes of the content; 1: there are more */
 static int fill(struct tx *tx, struct evbuffer *out, size_t max)
 {
@@ -285,10 +195,10 @@ static int tx_send(
 			rc = evbuffer_add(out, "RSET\r\n", 6) < 0 ? -ENOMEM : 0;
 			break;
 		case STAGE_MAIL:
-			rc = put_mail(p, tx->job, out);
+			rc = verb_mail(&p->peer, tx->job, out);
 			break;
 		case STAGE_RCPT:
-			rc = put_rcpt(p, &tx->job->ends[tx->sent - 2].rcpt, out);
+			rc = verb_rcpt(&p->peer, &tx->job->ends[tx->sent - 2].rcpt, out);
 			break;
 		case STAGE_DATA:
 			rc = evbuffer_add(out, "DATA\r\n", 6) < 0 ? -ENOMEM : 0;
