@@ -1,6 +1,9 @@
 """Messages written ahead of the replies: by the final dot (RFC 2920) and by BDAT (RFC 3030)."""
+import time
+
 import pytest
 
+from harness import RELEASE, SOAK, Proc, free_port
 from smtp import own_received_cut
 
 CHUNKING = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING")
@@ -89,4 +92,23 @@ def test_a_good_peer_is_not_suspected(house):
         b.ctl("flush")
         b.wait_empty()
     assert b"pipelining=off" not in b.log
+    b.stop()
+
+
+@pytest.mark.parametrize("extensions, least", [(CHUNKING[:3], 9), (CHUNKING, 30)])
+def test_over_a_long_way(house, extensions, least):
+    """One connection over 50 ms each way: one round trip a message, or many in one."""
+    hop, port = house.sink(extensions=extensions), free_port()
+    house.keep(Proc([f"{RELEASE}/bench/delay", "-p", str(port), "-t", str(hop.port), "-d", "50" if SOAK else "10"], port))
+    b = house.baton(route=f"[127.0.0.1]:{port}", site=ONE)
+    count = 200 if SOAK else 20
+    put(b, [text(i) for i in range(count)])
+    start = time.monotonic()
+    got = [m.to[0] for m in hop.wait(count, 60)]
+    rate = count / (time.monotonic() - start)
+    assert sorted(got) == sorted(f"r{i}@other.test" for i in range(count))
+    assert len({m.connection for m in hop.messages}) == 1
+    if SOAK:
+        print(f"{rate:.1f} messages a second")
+        assert rate >= least
     b.stop()
