@@ -11,7 +11,6 @@
 #include <event2/event.h>
 #include <pthread.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/str.h"
+#include "master/threads.h"
 
 /* Before the number of a user that is asked for as such; no name that is asked for has a space. */
 #define BY_UID "uid "
@@ -343,24 +343,6 @@ void accounts_prepare(void)
 	ask_host("root", login);
 }
 
-/* start_threads - with no signal of the loop's; SIGSYS is the sandbox's */
-static int start_threads(void)
-{
-	sigset_t mask, old;
-	int e = 0;
-	sigfillset(&mask);
-	sigdelset(&mask, SIGSYS);
-	pthread_sigmask(SIG_SETMASK, &mask, &old);
-	for (int i = 0; i < ACCOUNTS_THREADS && !e; i++) {
-		pthread_t t;
-		e = pthread_create(&t, NULL, thread, NULL);
-		if (!e)
-			pthread_detach(t);
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -e;
-}
-
 /* accounts_start - threads, and what wakes the loop */
 int accounts_start(void)
 {
@@ -371,5 +353,5 @@ int accounts_start(void)
 	sweep_timer = evtimer_new(loop_base(), on_sweep, NULL);
 	if (!done_event || !sweep_timer || event_add(done_event, NULL) != 0)
 		return -ENOMEM;
-	return start_threads();
+	return threads_start(ACCOUNTS_THREADS, thread);
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/str.h"
+#include "master/threads.h"
 
 struct job {
 	struct job *prev, *next;
@@ -119,26 +119,14 @@ int checks_ask(unsigned asker, const struct secret *secret, const char *password
 	return 0;
 }
 
-/* checks_start - threads with no signal of the loop's (SIGSYS is the sandbox's), and a way back */
+/* checks_start - threads, and a way back */
 int checks_start(void)
 {
-	sigset_t mask, old;
-	int e = 0;
 	done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (done_fd < 0)
 		return -errno;
 	done_event = event_new(loop_base(), done_fd, EV_READ | EV_PERSIST, on_done, NULL);
 	if (!done_event || event_add(done_event, NULL) != 0)
 		return -ENOMEM;
-	sigfillset(&mask);
-	sigdelset(&mask, SIGSYS);
-	pthread_sigmask(SIG_SETMASK, &mask, &old);
-	for (int i = 0; i < CHECKS_THREADS && !e; i++) {
-		pthread_t t;
-		e = pthread_create(&t, NULL, thread, NULL);
-		if (!e)
-			pthread_detach(t);
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -e;
+	return threads_start(CHECKS_THREADS, thread);
 }
