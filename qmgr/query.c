@@ -93,7 +93,8 @@ static bool rcpt_matches(const struct query *q, const struct row_rcpt *row)
 /* full - whether the slice has enough: what is changed takes the loop longer than what is shown */
 static bool full(const struct query *q)
 {
-	return q->rows.n >= QUERY_SLICE_RCPTS || q->slow >= QUERY_SLICE_APPLY;
+	uint32_t most = q->verb == QUERY_FLUSH ? QUERY_SLICE_FLUSH : QUERY_SLICE_RCPTS;
+	return q->rows.n >= most || q->slow >= QUERY_SLICE_APPLY;
 }
 
 /* on_rcpt - a recipient's row in order; the message is looked at with its first one */
