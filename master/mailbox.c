@@ -29,6 +29,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/priv.h"
+#include "lib/str.h"
 #include "master/config.h"
 #include "master/reap.h"
 #include "master/spawn.h"
@@ -72,14 +73,10 @@ static void refuse(const struct order *o, int code, const char *line)
 	_exit(code);
 }
 
-/* take_text - a counted string as C text; false when it is too long */
+/* take_text - a counted string as C text; false when it is too long or has a NUL */
 static bool take_text(char *to, size_t size, struct msg_bytes from)
 {
-	if (from.len >= size)
-		return false;
-	memcpy(to, from.data, from.len);
-	to[from.len] = '\0';
-	return true;
+	return str_copy_n(to, size, from.data, from.len) == 0;
 }
 
 /* take_order - the message as an order; false for one that can't be */
