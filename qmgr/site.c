@@ -353,9 +353,16 @@ void site_proved(struct site *site)
 /* site_flush - at once */
 void site_flush(struct site *site)
 {
+	uint64_t now = now_ms(), since = now - site->flushed;
 	if (site->state != SITE_DOWN || site->paused)
 		return;
-	alarm_off(&site->timer);
 	site->probe_interval = 0;
+	if (now >= site->flushed && since < SITE_FLUSH_MS) {
+		site->probe_at = now + SITE_FLUSH_MS - since;
+		site_set_timer(site, SITE_FLUSH_MS - since);
+		return;
+	}
+	site->flushed = now;
+	alarm_off(&site->timer);
 	site_probe(site);
 }

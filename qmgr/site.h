@@ -34,6 +34,7 @@
 #define SITE_NOTICE_CONNECTIONS 4
 #define SITE_PROBE_FIXED_MS     120000 /* a fixed hop is probed at least so often */
 #define SITE_PROBE_OURS_MS      5000   /* so are our own sites */
+#define SITE_FLUSH_MS           1000   /* between two probes that were asked for */
 #define SITE_IPV4_MS            86400000 /* how long a site that refuses IPv6 is spared it */
 #define SITE_RESERVE_FROM       3      /* connections from which on urgent mail has its own */
 #define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
@@ -85,6 +86,7 @@ struct site {
 	struct rate rate;
 	uint64_t probe_interval, probe_at;
 	uint64_t down_since;
+	uint64_t flushed; /* its last probe by site_flush() */
 	uint64_t full_until;      /* our own limit was met: none is opened before */
 	uint64_t ipv4_until;      /* it refused us over IPv6: IPv4 only until then; 0: both */
 	struct trouble *trouble;  /* the last one; NULL: none */
@@ -174,7 +176,10 @@ uint32_t site_interval(const struct site *site, uint64_t last);
 /* Its timer, after ms. */
 void site_set_timer(struct site *site, uint64_t ms);
 
-/* Probes it now if it is down. */
+/*
+ * Probes it now if it is down; where that was asked for less than SITE_FLUSH_MS ago, when that time
+ * is over: whoever flushes asks for each of its messages.
+ */
 void site_flush(struct site *site);
 
 /* As they were before a restart (keep.c). */

@@ -127,6 +127,11 @@ def test_a_dead_site_costs_one_connection_an_interval(house):
     assert hop.times[n + 1] - hop.times[n] > 1.4, hop.times[n:]
     # nobody's attempt, and no one's next time has moved
     assert all(r["attempts"] == 0 for m in b.queue("--older", "1s")[:2000] for r in m["recipients"])
+    # a flush is one probe, and no more than another one a second
+    n, began = len(hop.times), time.monotonic()
+    b.ctl("flush")
+    wait_for(lambda: len(hop.times) > n, 5)
+    assert len(hop.times) - n <= 2 + (time.monotonic() - began), "a probe for each message"
     hop.close()
     opened = []  # connections so far, as each message ends
     living = house.sink(port=hop.port, delay=0.05, refuse={"DOT": lambda raw: opened.append(living.connections)})
