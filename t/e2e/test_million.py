@@ -236,7 +236,7 @@ def test_acceptance_beside_a_full_queue(house, many):
     middle = statistics.median(rates[full]) / statistics.median(rates[empty])
     best = max(rates[full]) / max(rates[empty])
     print(f"accepted a second {shown}; full to empty: medians {middle:.2f}, best {best:.2f}")
-    small(full, "after new mail, with each site known to be dead", MEMORY * 5 // 4)
+    small(full, "after new mail, with each site known to be dead")
     assert max(middle, best) > (0.9 if SOAK else 0.6)
     full.stop(60)
     empty.stop(60)
