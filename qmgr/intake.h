@@ -12,7 +12,7 @@
 #pragma once
 
 #define INTAKE_SLICE_MS    10
-#define INTAKE_UNCOMMITTED 3000
+#define INTAKE_UNCOMMITTED 2000
 
 struct segment;
 
