@@ -12,21 +12,7 @@
 #include <strings.h>
 #include <xxhash.h>
 
-/* A slice of the text. */
-struct slice {
-	const char *p;
-	size_t len;
-};
-
-/* trim - without white space around */
-static struct slice trim(struct slice s)
-{
-	while (s.len > 0 && isspace((unsigned char)s.p[0]))
-		s.p++, s.len--;
-	while (s.len > 0 && isspace((unsigned char)s.p[s.len - 1]))
-		s.len--;
-	return s;
-}
+#include "lib/str.h"
 
 /* address_list_outside - a command has quotes, but what it does with < and > is its own */
 size_t address_list_outside(const char *text, size_t len, char c)
@@ -54,7 +40,7 @@ static struct slice in_angles(struct slice s)
 {
 	const char *open = memchr(s.p, '<', s.len);
 	if (open && s.len > 1 && s.p[s.len - 1] == '>' && s.p[0] != '"' && s.p[0] != '|')
-		return trim((struct slice){open + 1, (size_t)(s.p + s.len - 1 - (open + 1))});
+		return slice_trim((struct slice){open + 1, (size_t)(s.p + s.len - 1 - (open + 1))});
 	return s;
 }
 
@@ -178,7 +164,7 @@ int address_list_add(struct address_list *list, const char *text, size_t len)
 	int err = 0;
 	while (rest.len > 0) {
 		size_t n = address_list_outside(rest.p, rest.len, ',');
-		struct slice s = trim((struct slice){rest.p, n});
+		struct slice s = slice_trim((struct slice){rest.p, n});
 		size_t past = n < rest.len ? n + 1 : n;
 		rest.p += past;
 		rest.len -= past;

@@ -5,7 +5,6 @@
  */
 #include "lib/alias_file.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,22 +18,6 @@ struct aliases {
 	struct alias *table;
 	size_t mistakes;
 };
-
-/* A slice of the text. */
-struct slice {
-	const char *p;
-	size_t len;
-};
-
-/* trim - without white space around */
-static struct slice trim(struct slice s)
-{
-	while (s.len > 0 && isspace((unsigned char)s.p[0]))
-		s.p++, s.len--;
-	while (s.len > 0 && isspace((unsigned char)s.p[s.len - 1]))
-		s.len--;
-	return s;
-}
 
 /* dup_slice - as C text; NULL when out of memory */
 static char *dup_slice(struct slice s)
@@ -78,7 +61,7 @@ static size_t line_length(struct slice rest)
 /* is_blank - nothing on the physical line but white space */
 static bool is_blank(struct slice line)
 {
-	return trim(line).len == 0;
+	return slice_trim(line).len == 0;
 }
 
 /* logical_length - how far a line goes with all that continues it; *lines counts them */
@@ -121,7 +104,7 @@ static size_t without_comments(char *text, size_t len)
 /* take_name - the left side in lower case, without quotes; NULL for none */
 static char *take_name(struct slice s)
 {
-	s = trim(s);
+	s = slice_trim(s);
 	if (s.len > 1 && s.p[0] == '"' && s.p[s.len - 1] == '"')
 		s.p++, s.len -= 2;
 	if (s.len == 0 || s.len > ALIASES_NAME_MAX || memchr(s.p, '\n', s.len))

@@ -102,3 +102,19 @@ size_t str_utf8(const char *text, size_t len)
 		return 0;
 	return need;
 }
+
+/* is_space - white space of ASCII */
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* slice_trim - from both ends */
+struct slice slice_trim(struct slice s)
+{
+	while (s.len > 0 && is_space(s.p[0]))
+		s.p++, s.len--;
+	while (s.len > 0 && is_space(s.p[s.len - 1]))
+		s.len--;
+	return s;
+}

@@ -41,3 +41,12 @@ int str_to_u64(const char *text, size_t len, unsigned long long max, unsigned lo
 
 /* Length of the valid UTF-8 sequence for a character over 127 at text (RFC 3629); 0 when none. */
 size_t str_utf8(const char *text, size_t len);
+
+/* A part of a text, by its place in it. */
+struct slice {
+	const char *p;
+	size_t len;
+};
+
+/* The same without white space around it: blank, tab, CR, LF, VT, FF. */
+struct slice slice_trim(struct slice s);

@@ -71,12 +71,29 @@ static void test_number(void **state)
 	}
 }
 
+static void test_trim(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *inner;
+	} table[] = {
+	    {"", ""}, {" \t\r\n\v\f", ""}, {"a", "a"}, {" a b\r\n", "a b"}, {"\ta", "a"},
+	    {"\b a \x80", "\b a \x80"},
+	};
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct slice s = slice_trim((struct slice){table[i].text, strlen(table[i].text)});
+		assert_int_equal(s.len, strlen(table[i].inner));
+		assert_memory_equal(s.p, table[i].inner, s.len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_copy),
 	    cmocka_unit_test(test_case),
 	    cmocka_unit_test(test_number),
+	    cmocka_unit_test(test_trim),
 	};
 	return cmocka_run_group_tests_name("str", tests, NULL, NULL);
 }
