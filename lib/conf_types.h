@@ -124,7 +124,7 @@ struct conf_targets {
 
 /*
  * The sections. `title` is the name given in quotes (plain sections have none), `file` and `line`
- * are where it stands ("" and 0 after conf_decode and for what is built in), bit N of `given` is
+ * are where it stands ("" and 0 for what is built in), bit N of `given` is
  * set if the section's Nth option (in the order of conf.def) was written in the file.
  */
 #define CONF_SECTION_HEAD                                                       \

@@ -2,11 +2,12 @@
 /*
  * The form in which a configuration goes from master to a role. It is the table of conf.def, read
  * in order: version, role, then every section kind of which the role sees an option: the number of
- * its sections and each with its title, given bits and visible options. What is text is checked on
- * the way in by the parsers that the file goes through, so a decoded conf holds nothing a file
- * couldn't.
+ * its sections and each with its title, place, given bits and visible options. What is text is
+ * checked on the way in by the parsers that the file goes through, so a decoded conf holds nothing
+ * a file couldn't.
  */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "lib/conf_raw.h"
 #include "lib/wire.h"
 
-#define CONF_WIRE_VERSION  0x42430003u
+#define CONF_WIRE_VERSION  0x42430004u
 #define CONF_WIRE_MAX      (64u << 20)
 #define CONF_WIRE_SECTIONS 100000u
 #define CONF_WIRE_FILES    1000u
@@ -92,6 +93,8 @@ static void put_section(
 		if (conf_opt_visible(o, role))
 			given |= s->given & conf_opt_bit(o);
 	wire_put_str(w, s->title);
+	wire_put_str(w, s->file);
+	wire_put_u32(w, s->line);
 	wire_put_bool(w, s->shipped);
 	wire_put_u64(w, given);
 	for (const struct conf_opt *o = NULL; (o = conf_opt_next(kind, o));)
@@ -236,6 +239,20 @@ static int get_opt(struct wire_in *w, const struct conf_opt *o, struct conf_sect
 	}
 }
 
+/* get_place - the file and line where it stands */
+static int get_place(struct wire_in *w, struct conf_section *s)
+{
+	char file[PATH_MAX];
+	size_t n;
+	const char *p = wire_get_bytes(w, &n);
+	s->line = wire_get_u32(w);
+	if (w->err || n >= sizeof(file) || memchr(p, '\0', n))
+		return -EBADMSG;
+	memcpy(file, p, n);
+	file[n] = '\0';
+	return conf_set_text(&s->file, file);
+}
+
 /* get_section - one section into the conf */
 static int get_section(struct wire_in *w, struct conf *c, enum conf_kind_no kind, enum role role)
 {
@@ -250,9 +267,11 @@ static int get_section(struct wire_in *w, struct conf *c, enum conf_kind_no kind
 							 : conf_section_at(c, kind, 0);
 	if (!s)
 		return -ENOMEM;
+	int r = get_place(w, s);
+	if (r)
+		return r;
 	s->shipped = wire_get_bool(w);
 	s->given = wire_get_u64(w);
-	int r = 0;
 	for (const struct conf_opt *o = NULL; !r && (o = conf_opt_next(kind, o));)
 		if (conf_opt_visible(o, role))
 			r = get_opt(w, o, s);

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "lib/explain.h"
 #include "lib/query.h"
 #include "qmgr/keys.h"
 
@@ -38,6 +39,10 @@ static void rows(struct msg_bytes in)
 	while (query_next_pause(in, &at, &pause) == 1)
 		(void)query_pause_name(pause.kind);
 	(void)query_totals_get(in, &totals);
+	struct explain_row fact;
+	at = 0;
+	while (explain_next(in, &at, &fact) == 1)
+		(void)explain_name(fact.fact);
 }
 
 /* keys - of the index; a row that is read can be written */

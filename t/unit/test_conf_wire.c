@@ -92,9 +92,11 @@ static void compare(
 				if (want && strcmp(got, want) != 0)
 					fail_msg("%s: %s.%s: %s instead of %s", role_name(role),
 					    conf_kinds[kind].name, o->name, got, want);
-				if (visible)
-					assert_string_equal(
-					    s->title, conf_section_at(a, kind, i)->title);
+				const struct conf_section *as =
+				    visible ? conf_section_at(a, kind, i) : s;
+				assert_string_equal(s->title, as->title);
+				assert_string_equal(s->file, as->file);
+				assert_int_equal(s->line, as->line);
 				free(got);
 				free(want);
 			}
