@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * newaliases: other mailers build a database of the aliases file here. keeper reads the file itself
- * when it changes; so what is left to do is to read it as keeper will, and to name its mistakes.
+ * newaliases: names the mistakes of the aliases file, then has keeper make its map anew, which it
+ * would do by itself when somebody asks. Without a running Baton there is nothing more to do: the
+ * map is made at its start.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,29 +13,104 @@
 #include <unistd.h>
 
 #include "cli/paths.h"
+#include "cli/tool.h"
 #include "lib/alias_file.h"
+#include "lib/hash.h"
 #include "lib/log.h"
+#include "lib/status.h"
+
+/* A name that was there; of two equal ones the first counts. */
+struct seen {
+	UT_hash_handle hh;
+	char name[];
+};
+
+/* One reading. */
+struct check {
+	struct alias_reader reader;
+	const char *path;
+	struct seen *seen;
+	size_t names, mistakes;
+};
+
+/* on_mistake - one of a line */
+static void on_mistake(struct alias_reader *reader, unsigned line, const char *words)
+{
+	struct check *c = (struct check *)reader;
+	c->mistakes++;
+	fprintf(stderr, "newaliases: %s:%u: %s\n", c->path, line, words);
+}
+
+/* on_alias - one more, or one again */
+static int on_alias(struct alias_reader *reader, struct alias_entry *alias)
+{
+	struct check *c = (struct check *)reader;
+	char words[ALIASES_NAME_MAX + 40];
+	size_t len = strlen(alias->name);
+	struct seen *s;
+	HASH_FIND(hh, c->seen, alias->name, len, s);
+	if (s) {
+		snprintf(words, sizeof(words), "%s was given before, ignored", alias->name);
+		on_mistake(reader, alias->line, words);
+		return 0;
+	}
+	s = malloc(sizeof(*s) + len + 1);
+	if (!s)
+		return -ENOMEM;
+	memcpy(s->name, alias->name, len + 1);
+	HASH_ADD_KEYPTR(hh, c->seen, s->name, len, s);
+	c->names++;
+	return hash_added(s) ? 0 : -ENOMEM;
+}
 
 /* check - the file as keeper takes it; the exit code */
 static int check(const char *path)
 {
-	size_t len = 0, names, mistakes;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char *text = fd >= 0 ? alias_file_read(fd, ALIASES_FILE_MAX, &len) : NULL;
-	struct aliases *aliases = text ? aliases_parse(text, len, path) : NULL;
-	log_flush();
-	if (!aliases) {
-		fprintf(stderr, "newaliases: %s: %s\n", path, strerror(text ? ENOMEM : errno));
-		free(text);
-		return EX_NOINPUT;
+	struct check c = {.reader = {.take = on_alias, .mistake = on_mistake}, .path = path};
+	FILE *file = fopen(path, "re");
+	int e = file ? alias_file_walk(file, &c.reader) : -errno;
+	if (file)
+		fclose(file);
+	if (e) {
+		fprintf(stderr, "newaliases: %s: %s\n", path,
+		    e == -EINVAL ? "is no text" : strerror(-e));
+		return e == -EINVAL || e == -EFBIG ? EX_DATAERR : EX_NOINPUT;
 	}
-	aliases_count(aliases, &names, &mistakes);
-	printf("%s: %zu alias%s, %zu mistake%s; read when it changes, nothing to build\n", path,
-	    names, names == 1 ? "" : "es", mistakes, mistakes == 1 ? "" : "s");
-	aliases_free(aliases);
-	free(text);
-	close(fd);
-	return mistakes ? EX_DATAERR : EX_OK;
+	printf("%s: %zu alias%s, %zu mistake%s\n", path, c.names, c.names == 1 ? "" : "es",
+	    c.mistakes, c.mistakes == 1 ? "" : "s");
+	return c.mistakes ? EX_DATAERR : EX_OK;
+}
+
+/* on_controlled - what became of the map */
+static void on_controlled(struct chan *chan, union msg_any *msg, void *arg)
+{
+	const struct msg_tool_controlled *m = &msg->tool_controlled;
+	struct tool *tool = arg;
+	(void)chan;
+	tool->done = true;
+	tool->result = m->ok ? TOOL_OK : TOOL_FAILED;
+	if (!m->ok)
+		fprintf(stderr, "newaliases: %.*s\n", (int)m->text.len, m->text.data);
+}
+
+/* rebuild - have keeper make the map; the exit code */
+static int rebuild(const struct conf *conf)
+{
+	static const struct chan_handlers handlers = {.on[MSG_tool_controlled] = on_controlled};
+	const struct msg_tool_control ask = {.verb = CONTROL_ALIASES};
+	struct tool tool;
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/%s", conf->runtime, CONTROL_SOCKET);
+	if (access(path, F_OK) != 0) {
+		puts("Baton isn't running here; it reads the file when it starts");
+		return EX_OK;
+	}
+	int r = tool_open(&tool, conf, CONTROL_SOCKET, ROLE_MASTER);
+	if (r)
+		return EX_UNAVAILABLE;
+	r = tool_ask(&tool, MSG_tool_control, &ask, &handlers);
+	tool_close(&tool);
+	return r ? EX_UNAVAILABLE : EX_OK;
 }
 
 int main(int argc, char **argv)
@@ -49,8 +125,13 @@ int main(int argc, char **argv)
 	}
 	log_open(STDERR_FILENO, LOG_TO_STDERR, "newaliases", 0);
 	const struct conf *conf = paths_load(file, "newaliases", true);
-	if (*conf->aliases)
-		return check(conf->aliases);
-	puts("no aliases");
-	return EX_OK;
+	if (!*conf->aliases) {
+		puts("no aliases");
+		return EX_OK;
+	}
+	int mistakes = check(conf->aliases);
+	if (mistakes != EX_OK && mistakes != EX_DATAERR)
+		return mistakes;
+	int r = rebuild(conf);
+	return mistakes ? mistakes : r;
 }

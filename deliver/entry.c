@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* Both files are read as a whole: they are small beside a delivery. */
+/* A .forward is read as a whole, the aliases file as far as the alias. */
 #include "deliver/entry.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -31,27 +32,43 @@ static void deliver(
 	mailbox_into(&own, entry, res);
 }
 
-/* entry_of_alias - in the aliases file */
+/* Looking for one alias. */
+struct search {
+	struct alias_reader reader;
+	const char *name;
+	struct address_list members;
+};
+
+/* on_alias - the first of that name is the one */
+static int on_alias(struct alias_reader *reader, struct alias_entry *alias)
+{
+	struct search *s = (struct search *)reader;
+	if (strcmp(alias->name, s->name) != 0)
+		return 0;
+	s->members = alias->members;
+	alias->members = (struct address_list){0};
+	return 1;
+}
+
+/* entry_of_alias - in the aliases file, up to that alias */
 void entry_of_alias(const struct mailbox_request *req, int fd, struct mailbox_result *res)
 {
 	char name[ALIASES_NAME_MAX + 1];
-	size_t len = 0;
 	const char *colon = strrchr(req->mailbox, ':');
-	if (!colon ||
-	    str_copy_n(name, sizeof(name), req->mailbox, (size_t)(colon - req->mailbox)) != 0) {
+	if (!colon || !alias_name(req->mailbox, (size_t)(colon - req->mailbox), name)) {
 		mailbox_say(res, 451, "4.3.5", EX_USAGE, "local: not an entry of an alias");
 		return;
 	}
-	char *text = alias_file_read(fd, ALIASES_FILE_MAX, &len);
-	struct aliases *aliases = text ? aliases_parse(text, len, "aliases") : NULL;
-	if (!aliases) {
-		mailbox_say_errno(res, text ? ENOMEM : errno, "aliases file");
-	} else {
-		const struct alias *a = aliases_find(aliases, name);
-		deliver(req, a ? address_list_entry(&a->members, colon + 1) : NULL, res);
-	}
-	aliases_free(aliases);
-	free(text);
+	struct search s = {.reader = {.take = on_alias}, .name = name};
+	FILE *file = fdopen(fd, "r");
+	int e = file ? alias_file_walk(file, &s.reader) : -errno;
+	if (e < 0)
+		mailbox_say_errno(res, e, "aliases file");
+	else
+		deliver(req, e ? address_list_entry(&s.members, colon + 1) : NULL, res);
+	address_list_free(&s.members);
+	if (file)
+		fclose(file);
 }
 
 /* entry_of_forward - in the user's own */

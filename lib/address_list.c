@@ -154,7 +154,9 @@ static int put(struct address_list *list, struct slice s)
 	if (s.len > (size_t)quoted && strchr("|/:", s.p[quoted]))
 		return put_other(list, s);
 	s = in_angles(s);
-	return is_address(s) ? address_list_put(list, s.p, s.len) : -EINVAL;
+	bool wild = list->wild && s.len > 1 && s.p[0] == '@';
+	struct slice text = wild ? (struct slice){s.p + 1, s.len - 1} : s;
+	return is_address(text) ? address_list_put(list, s.p, s.len) : -EINVAL;
 }
 
 /* address_list_add - "a, , b" and a comma at the end are harmless */
@@ -200,7 +202,7 @@ void address_list_free(struct address_list *list)
 	for (size_t i = 0; i < list->n; i++)
 		free(list->v[i]);
 	free(list->v);
-	*list = (struct address_list){0};
+	*list = (struct address_list){.wild = list->wild};
 }
 
 /* address_list_is_address - by its first byte */

@@ -8,6 +8,7 @@
  *   |command            a command for /bin/sh; "|command, with a comma" and |"command" are the same
  *   /file, "/file"      a file to append to
  *   :include:/file      the addresses in that file, ":include:/file" too
+ *   @domain             whoever was meant, at that domain; only in a list that is `wild`
  *
  * Who reads a list decides which of these may be in it. A member is kept as one text whose first
  * byte says what it is: | / : or else an address, without <> and the quotes around a whole.
@@ -27,6 +28,7 @@
 struct address_list {
 	size_t n;
 	char **v;
+	bool wild; /* may have @domain: the same local part there (alias @domain) */
 };
 
 /*

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Walked twice: logical lines first (continuations joined by their extent in the text, nothing is
- * copied), then the members of each.
- */
+/* A logical line is put together from its physical ones, then taken apart as a name and members. */
 #include "lib/alias_file.h"
 
 #include <errno.h>
@@ -11,216 +8,124 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/log.h"
 #include "lib/str.h"
 
-struct aliases {
-	struct alias *table;
-	size_t mistakes;
+/* One reading of a file. */
+struct walk {
+	struct alias_reader *reader;
+	char *text; /* the logical line so far */
+	size_t len, room;
+	unsigned begun; /* number of its first line */
 };
 
-/* dup_slice - as C text; NULL when out of memory */
-static char *dup_slice(struct slice s)
+/* alias_name - the left side in lower case, without quotes */
+bool alias_name(const char *text, size_t len, char out[ALIASES_NAME_MAX + 1])
 {
-	char *text = malloc(s.len + 1);
-	if (!text)
-		return NULL;
-	memcpy(text, s.p, s.len);
-	text[s.len] = '\0';
-	return text;
-}
-
-/* free_alias - one and its members */
-static void free_alias(struct alias *a)
-{
-	address_list_free(&a->members);
-	free(a->name);
-	free(a);
-}
-
-/* aliases_free - all of a file */
-void aliases_free(struct aliases *aliases)
-{
-	struct alias *a, *next;
-	if (!aliases)
-		return;
-	HASH_ITER (hh, aliases->table, a, next) {
-		HASH_DEL(aliases->table, a);
-		free_alias(a);
-	}
-	free(aliases);
-}
-
-/* line_length - to the end of the physical line, its LF included */
-static size_t line_length(struct slice rest)
-{
-	const char *nl = memchr(rest.p, '\n', rest.len);
-	return nl ? (size_t)(nl - rest.p) + 1 : rest.len;
-}
-
-/* is_blank - nothing on the physical line but white space */
-static bool is_blank(struct slice line)
-{
-	return slice_trim(line).len == 0;
-}
-
-/* logical_length - how far a line goes with all that continues it; *lines counts them */
-static size_t logical_length(struct slice rest, unsigned *lines)
-{
-	size_t end = line_length(rest), whole = end;
-	unsigned seen = 1;
-	*lines = 1;
-	while (end < rest.len) {
-		struct slice next = {rest.p + end, rest.len - end};
-		next.len = line_length(next);
-		bool comment = next.p[0] == '#' || is_blank(next);
-		if (!comment && next.p[0] != ' ' && next.p[0] != '\t')
-			break;
-		end += next.len;
-		seen++;
-		if (!comment) {
-			whole = end; /* comments count only when something follows them */
-			*lines = seen;
-		}
-	}
-	return whole;
-}
-
-/* without_comments - drop whole comment lines from a joined line, in place; the new length */
-static size_t without_comments(char *text, size_t len)
-{
-	size_t out = 0;
-	for (size_t i = 0; i < len;) {
-		size_t n = line_length((struct slice){text + i, len - i});
-		if (text[i] != '#') {
-			memmove(text + out, text + i, n);
-			out += n;
-		}
-		i += n;
-	}
-	return out;
-}
-
-/* take_name - the left side in lower case, without quotes; NULL for none */
-static char *take_name(struct slice s)
-{
-	s = slice_trim(s);
+	struct slice s = slice_trim((struct slice){text, len});
 	if (s.len > 1 && s.p[0] == '"' && s.p[s.len - 1] == '"')
 		s.p++, s.len -= 2;
-	if (s.len == 0 || s.len > ALIASES_NAME_MAX || memchr(s.p, '\n', s.len))
-		return NULL;
-	char *name = dup_slice(s);
-	if (name)
-		str_lower(name, name, s.len);
-	return name;
+	if (s.len == 0 || s.len > ALIASES_NAME_MAX || s.p[s.len - 1] == '@' ||
+	    memchr(s.p, '\n', s.len) || memchr(s.p, '\0', s.len))
+		return false;
+	str_lower(out, s.p, s.len);
+	out[s.len] = '\0';
+	return true;
+}
+
+/* mistake - something is wrong with the line */
+static void mistake(const struct walk *w, const char *words)
+{
+	if (w->reader->mistake)
+		w->reader->mistake(w->reader, w->begun, words);
 }
 
 /* take_members - the right side of a line; 0, -EINVAL for what is no member, -ENOMEM */
-static int take_members(struct alias *a, struct slice rest)
+static int take_members(struct alias_entry *a, const char *text, size_t len)
 {
-	int e = address_list_add(&a->members, rest.p, rest.len);
+	int e = address_list_add(&a->members, text, len);
 	return e ? e : a->members.n > 0 ? 0 : -EINVAL;
 }
 
-/* keep_alias - into the table; 0 or -ENOMEM and it is freed */
-static int keep_alias(struct aliases *aliases, struct alias *a)
+/* flush - the logical line is whole; 0, -ENOMEM, or the reader's word */
+static int flush(struct walk *w)
 {
-	HASH_ADD_KEYPTR(hh, aliases->table, a->name, strlen(a->name), a);
-	if (hash_added(a))
+	char name[ALIASES_NAME_MAX + 1], words[ALIASES_NAME_MAX + 100];
+	struct alias_entry a = {.name = name, .line = w->begun};
+	if (w->len == 0)
 		return 0;
-	free_alias(a);
-	return -ENOMEM;
+	size_t colon = address_list_outside(w->text, w->len, ':'), len = w->len;
+	w->len = 0;
+	if (colon == len || !alias_name(w->text, colon, name)) {
+		mistake(w, "not \"name: address\", ignored");
+		return 0;
+	}
+	a.members.wild = name[0] == '@';
+	int e = take_members(&a, w->text + colon + 1, len - colon - 1);
+	if (e == -EINVAL) {
+		a.broken = true;
+		snprintf(words, sizeof(words),
+		    "%s has no address, or something that isn't one; its mail waits", name);
+		mistake(w, words);
+	}
+	if (e != -ENOMEM)
+		e = w->reader->take(w->reader, &a);
+	address_list_free(&a.members);
+	return e;
 }
 
-/* add_line - one logical line; 0 or -ENOMEM */
-static int add_line(struct aliases *aliases, struct slice line, const char *file, unsigned number)
+/* append - one more physical line of the logical one; 0 or -ENOMEM */
+static int append(struct walk *w, const char *line, size_t len)
 {
-	size_t colon = address_list_outside(line.p, line.len, ':');
-	char *name = colon < line.len ? take_name((struct slice){line.p, colon}) : NULL;
-	struct alias *a = NULL;
-	if (!name) {
-		log_error("%s:%u: not \"name: address\", ignored", file, number);
-		aliases->mistakes++;
-		return 0;
+	if (w->len + len > w->room) {
+		size_t room = w->room * 2 > w->len + len ? w->room * 2 : w->len + len;
+		char *text = realloc(w->text, room);
+		if (!text)
+			return -ENOMEM;
+		w->text = text;
+		w->room = room;
 	}
-	HASH_FIND_STR(aliases->table, name, a);
-	if (a) {
-		log_warnx("%s:%u: %s was given before, ignored", file, number, name);
-		aliases->mistakes++;
-		free(name);
-		return 0;
-	}
-	a = calloc(1, sizeof(*a));
-	if (!a) {
-		free(name);
-		return -ENOMEM;
-	}
-	a->name = name;
-	int e = take_members(a, (struct slice){line.p + colon + 1, line.len - colon - 1});
-	if (e == -ENOMEM) {
-		free_alias(a);
-		return e;
-	}
-	if (e) {
-		a->broken = true;
-		aliases->mistakes++;
-		log_error("%s:%u: %s has no address, or something that isn't one; its mail waits",
-		    file, number, name);
-	}
-	return keep_alias(aliases, a);
+	memcpy(w->text + w->len, line, len);
+	w->len += len;
+	return 0;
 }
 
-/* aliases_parse - the text of a file */
-struct aliases *aliases_parse(const char *text, size_t len, const char *name)
+/* take_line - a physical line: a comment, more of the line before, or the first of the next */
+static int take_line(struct walk *w, const char *line, size_t len, unsigned number)
 {
-	struct aliases *aliases = calloc(1, sizeof(*aliases));
-	struct slice rest = {text, len};
-	unsigned number = 1, lines = 0;
-	int e = aliases ? 0 : -ENOMEM;
-	for (; rest.len > 0 && !e; number += lines) {
-		struct slice first = {rest.p, line_length(rest)};
-		size_t n = first.len;
-		lines = 1;
-		if (first.p[0] != '#' && !is_blank(first)) {
-			n = logical_length(rest, &lines);
-			char *line = malloc(n);
-			if (line) {
-				memcpy(line, rest.p, n);
-				e = add_line(aliases,
-				    (struct slice){line, without_comments(line, n)}, name, number);
-			} else {
-				e = -ENOMEM;
-			}
-			free(line);
+	if (memchr(line, '\0', len))
+		return -EINVAL;
+	if (line[0] == '#' || slice_trim((struct slice){line, len}).len == 0)
+		return 0;
+	if (w->len == 0 || (line[0] != ' ' && line[0] != '\t')) {
+		int e = flush(w);
+		if (e)
+			return e;
+		w->begun = number;
+	}
+	return append(w, line, len);
+}
+
+/* alias_file_walk - line by line */
+int alias_file_walk(FILE *file, struct alias_reader *reader)
+{
+	struct walk w = {.reader = reader};
+	char *line = NULL;
+	size_t room = 0, total = 0;
+	ssize_t n;
+	int e = 0;
+	for (unsigned number = 1; !e; number++) {
+		errno = 0;
+		n = getline(&line, &room, file);
+		if (n < 0) {
+			e = ferror(file) || errno == ENOMEM ? -(errno ? errno : EIO) : flush(&w);
+			break;
 		}
-		rest.p += n;
-		rest.len -= n;
+		total += (size_t)n;
+		e = total > ALIASES_FILE_MAX ? -EFBIG : take_line(&w, line, (size_t)n, number);
 	}
-	if (e) {
-		aliases_free(aliases);
-		return NULL;
-	}
-	return aliases;
-}
-
-/* aliases_find - by name */
-const struct alias *aliases_find(const struct aliases *aliases, const char *name)
-{
-	char lower[ALIASES_NAME_MAX + 1];
-	struct alias *a = NULL;
-	size_t len = strlen(name);
-	if (!aliases || len > ALIASES_NAME_MAX)
-		return NULL;
-	str_lower(lower, name, len);
-	HASH_FIND(hh, aliases->table, lower, len, a);
-	return a;
-}
-
-/* aliases_count - for newaliases */
-void aliases_count(const struct aliases *aliases, size_t *names, size_t *mistakes)
-{
-	*names = HASH_COUNT(aliases->table);
-	*mistakes = aliases->mistakes;
+	free(line);
+	free(w.text);
+	return e;
 }
 
 /* alias_file_read - whole, or what is left of it when it is cut meanwhile */

@@ -2,42 +2,49 @@
 /*
  * The text of an aliases file: `name: member, member` a line (lib/address_list.h). A line that
  * begins with white space continues the one before, one whose first character is # is a comment,
- * also between the two. Names are compared as ASCII without case; of two equal ones the first
- * counts. keeper expands by it, local finds commands in it, newaliases checks it.
+ * also between the two. A name is `name`, `name@domain` or `@domain`; names are kept in lower case,
+ * as they are compared. It is read line by line, one alias in memory at a time. keeper makes its
+ * map of it, local finds commands in it, newaliases checks it.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "lib/address_list.h"
-#include "lib/hash.h"
 
-#define ALIASES_FILE_MAX (64u << 20) /* bytes */
-#define ALIASES_NAME_MAX 256
+#define ALIASES_FILE_MAX (256u << 20) /* bytes */
+#define ALIASES_NAME_MAX 320          /* a local part, @ and a domain */
 
-struct alias {
-	char *name;  /* lower case */
-	bool broken; /* has nothing, or something that is no member: its mail waits */
+/* One alias, while the file is read. */
+struct alias_entry {
+	const char *name; /* lower case */
+	unsigned line;    /* where it begins */
+	bool broken;      /* has nothing, or something that is no member: its mail waits */
 	struct address_list members;
-	UT_hash_handle hh;
 };
 
-struct aliases; /* a file's content */
+/* Who reads it. */
+struct alias_reader {
+	/*
+	 * Gets each alias in the order of the file; may keep the members, leaving an empty list.
+	 * What it returns but 0 ends the reading. Of two aliases of one name the first counts: the
+	 * reader sees both.
+	 */
+	int (*take)(struct alias_reader *reader, struct alias_entry *alias);
+	/* Something wrong in a line, in words. A broken alias is taken as well. May be NULL. */
+	void (*mistake)(struct alias_reader *reader, unsigned line, const char *words);
+};
 
 /*
- * Takes text of a file apart; `name` is the file's, for the log, which gets a line for each
- * mistake. A broken alias is kept as such and not left out: that would bounce its mail, or put it
- * into the mailbox of a user of that name. NULL when out of memory.
+ * Reads an open file to its end. 0; what `take` returned; -EINVAL for what is no text (it has a
+ * NUL); -EFBIG for one of more than ALIASES_FILE_MAX; -ENOMEM; or why it can't be read.
  */
-struct aliases *aliases_parse(const char *text, size_t len, const char *name);
-void aliases_free(struct aliases *aliases);
+int alias_file_walk(FILE *file, struct alias_reader *reader);
 
-/* The alias of that name (any case), or NULL. */
-const struct alias *aliases_find(const struct aliases *aliases, const char *name);
-
-/* How many there are, and how many lines were wrong (broken, given twice, or none). */
-void aliases_count(const struct aliases *aliases, size_t *names, size_t *mistakes);
+/* Whether these are the bytes of a name; it is put into `out` in lower case. */
+bool alias_name(const char *text, size_t len, char out[ALIASES_NAME_MAX + 1]);
 
 /*
  * Reads an open file from where it stands; NULL with errno: EINVAL for what is no plain file or too

@@ -46,8 +46,8 @@ static int allow_below(int ruleset, const char *folder, uint64_t rights)
 	return e;
 }
 
-/* sandbox_only_below - no file but those of a folder */
-int sandbox_only_below(const char *folder)
+/* restrict_to - those rights only below a folder; 0 or -E... */
+static int restrict_to(const char *folder, uint64_t wanted)
 {
 #ifdef BATON_SANITIZE
 	/* a report needs the program's own file and /proc for its line numbers */
@@ -57,7 +57,7 @@ int sandbox_only_below(const char *folder)
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	if (abi < 1)
 		return -EOPNOTSUPP;
-	struct landlock_ruleset_attr attr = {.handled_access_fs = known_rights(abi)};
+	struct landlock_ruleset_attr attr = {.handled_access_fs = known_rights(abi) & wanted};
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (ruleset < 0)
 		return errno == ENOSYS || errno == EOPNOTSUPP ? -EOPNOTSUPP : -errno;
@@ -68,4 +68,18 @@ int sandbox_only_below(const char *folder)
 		e = -errno;
 	close(ruleset);
 	return e;
+}
+
+/* sandbox_only_below - no file but those of a folder */
+int sandbox_only_below(const char *folder)
+{
+	return restrict_to(folder, UINT64_MAX);
+}
+
+/* sandbox_write_only_below - to write to, make, move or take away */
+int sandbox_write_only_below(const char *folder)
+{
+	const uint64_t reads =
+	    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+	return restrict_to(folder, ~reads);
 }

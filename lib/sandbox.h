@@ -39,3 +39,6 @@ int sandbox_enter(enum sandbox_profile profile);
  * another -E....
  */
 int sandbox_only_below(const char *folder);
+
+/* The same of writing alone: it may read what its user may. */
+int sandbox_write_only_below(const char *folder);

@@ -20,6 +20,7 @@
 #include "lib/loop.h"
 #include "lib/status.h"
 #include "master/listen.h"
+#include "master/order.h"
 #include "master/reload.h"
 
 enum { TOOLS_MAX = 32, REASON_MAX = 4096 };
@@ -96,6 +97,9 @@ static void on_control(struct chan *chan, union msg_any *msg, void *arg)
 	case CONTROL_RELOAD:
 		answer_reload(chan);
 		break;
+	case CONTROL_ALIASES:
+		order_aliases(chan);
+		break;
 	default:
 		CHAN_SEND(chan, tool_controlled, .ok = 0, .text = msg_str("unknown verb"),
 		    .rows = msg_bytes("", 0));
@@ -106,6 +110,7 @@ static void on_control(struct chan *chan, union msg_any *msg, void *arg)
 static void on_closed(struct chan *chan, void *arg)
 {
 	(void)arg;
+	order_forget(chan);
 	chan_free(chan);
 	tools--;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What stands behind a local part (keeper): the alias, else the user, else catch_all. One question
- * goes through these in turn, and some of the steps may have to wait for the name service.
+ * What stands behind a local recipient (keeper): the alias, else the user, else catch_all. One
+ * question goes through these in turn, and some of the steps may have to wait for the name service.
  *
+ *   alias of name@domain            its members
  *   alias of that name              its members
- *   user+tag                        as user, where no alias has that name
+ *   user+tag, with a domain or not  as user, where no alias has that name
  *   \user, \\user                   the user's mailbox, past his alias (members of aliases only)
  *   a user of the host              his mailbox
+ *   alias of @domain                its members
  *   postmaster                      as root, where no alias says otherwise (RFC 5321 4.5.1)
  *   anyone else                     as catch_all, if there is one; else unknown
  *
@@ -25,13 +27,14 @@
  * are meant (KEEPER_ALIAS), valid during the call only, else NULL.
  */
 typedef void directory_answer(
-    enum keeper_verdict verdict, const char *user, const struct alias *alias, void *arg);
+    enum keeper_verdict verdict, const char *user, const struct map_alias *alias, void *arg);
 
 /* Takes aliases file and catch_all of that configuration, now and after a reload. */
 void directory_use(const struct conf *conf);
 
 /*
- * Asks for a local part (unquoted). `expands`: the question comes from qmgr, for delivery: goes
- * before others, and may be a \user. The answer may come before this returns.
+ * Asks for a local part (unquoted) at a domain ("": none). `expands`: the question comes from qmgr,
+ * for delivery: goes before others, and may be a \user. The answer may come before this returns.
  */
-void directory_ask(struct msg_bytes local, bool expands, directory_answer *answer, void *arg);
+void directory_ask(struct msg_bytes local, struct msg_bytes domain, bool expands,
+    directory_answer *answer, void *arg);

@@ -10,6 +10,7 @@
  * Exit codes: 0 told to stop or master is gone, 100 wrong usage, 111 a failure of the host.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ struct request {
 	struct asker *asker;
 	uint32_t id;
 	bool expands;
+	char local[ALIASES_NAME_MAX + 1]; /* of one that expands */
 };
 
 /* send_members - as many answers as they need */
@@ -55,47 +57,52 @@ static void send_members(
 			continue;
 		CHAN_SEND(r->asker->chan, keeper_expand_is, .request = r->id,
 		    .verdict = KEEPER_ALIAS, .user = msg_str(""), .owner = msg_str(owner),
-		    .members = job_list_bytes(&list));
+		    .members = job_list_bytes(&list), .by_domain = aliases_by_domain());
 		job_list_init(&list, buf, sizeof(buf));
 		i--; /* it fits into an empty one: ADDRESS_LIST_OTHER_MAX */
 	}
 	CHAN_SEND(r->asker->chan, keeper_expand_is, .request = r->id, .verdict = KEEPER_ALIAS,
 	    .user = msg_str(""), .owner = msg_str(owner), .members = job_list_bytes(&list),
-	    .last = 1);
+	    .last = 1, .by_domain = aliases_by_domain());
 }
 
 /* owner_of - the sender that members of that alias get: owner-NAME, if there is such an alias */
 static void owner_of(const char *name, char *owner, size_t size)
 {
-	const struct alias *alias = NULL;
+	struct map_alias alias;
 	int n = snprintf(owner, size, "%s%s", OWNER_PREFIX, name);
-	if (n < 0 || (size_t)n >= size || !strncmp(name, OWNER_PREFIX, sizeof(OWNER_PREFIX) - 1) ||
-	    aliases_lookup(owner, &alias) != 0 || !alias)
-		owner[0] = '\0';
+	if (n < 0 || (size_t)n >= size || name[0] == '@' ||
+	    !strncmp(name, OWNER_PREFIX, sizeof(OWNER_PREFIX) - 1) ||
+	    aliases_lookup(owner, &alias) != 0)
+		n = 0;
+	owner[n > 0 ? n : 0] = '\0';
+	char *at = strrchr(owner, '@'); /* the domain is the recipient's */
+	if (at)
+		*at = '\0';
 }
 
 /* answer_expand - to qmgr */
 static void answer_expand(const struct request *r, enum keeper_verdict verdict, const char *user,
-    const struct alias *alias)
+    const struct map_alias *alias)
 {
 	struct address_list members = {0};
-	char name[ALIASES_NAME_MAX + 1], owner[ALIASES_NAME_MAX + sizeof(OWNER_PREFIX)];
-	if (alias && aliases_members(alias, &members) != 0)
+	char owner[ALIASES_NAME_MAX + sizeof(OWNER_PREFIX)];
+	if (alias && aliases_members(alias, r->local, child_self()->conf->origin, &members) != 0)
 		verdict = KEEPER_TEMPFAIL;
-	if (alias && verdict == KEEPER_ALIAS && str_copy(name, sizeof(name), alias->name) == 0) {
-		owner_of(name, owner, sizeof(owner));
+	if (alias && verdict == KEEPER_ALIAS) {
+		owner_of(alias->name, owner, sizeof(owner));
 		send_members(r, &members, owner);
 	} else {
 		CHAN_SEND(r->asker->chan, keeper_expand_is, .request = r->id,
 		    .verdict = (uint8_t)verdict, .user = msg_str(user), .owner = msg_str(""),
-		    .members = msg_str(""), .last = 1);
+		    .members = msg_str(""), .last = 1, .by_domain = aliases_by_domain());
 	}
 	address_list_free(&members);
 }
 
 /* on_answer - of the directory */
 static void on_answer(
-    enum keeper_verdict verdict, const char *user, const struct alias *alias, void *arg)
+    enum keeper_verdict verdict, const char *user, const struct map_alias *alias, void *arg)
 {
 	struct request *r = arg;
 	struct asker *asker = r->asker;
@@ -110,30 +117,34 @@ static void on_answer(
 }
 
 /* take - a question of either kind */
-static void take(struct asker *asker, uint32_t id, struct msg_bytes local, bool expands)
+static void take(
+    struct asker *asker, uint32_t id, struct msg_bytes local, struct msg_bytes domain, bool expands)
 {
 	struct request *r = calloc(1, sizeof(*r));
 	if (!r)
 		log_fatal("out of memory");
 	*r = (struct request){.asker = asker, .id = id, .expands = expands};
-	if (++asker->open > ASKER_OPEN_MAX)
+	bool fits = !expands || str_copy_n(r->local, sizeof(r->local), local.data, local.len) == 0;
+	if (++asker->open > ASKER_OPEN_MAX || !fits)
 		on_answer(KEEPER_TEMPFAIL, "", NULL, r);
 	else
-		directory_ask(local, expands, on_answer, r);
+		directory_ask(local, domain, expands, on_answer, r);
 }
 
 /* on_recipient - smtpd: may mail for it be taken? */
 static void on_recipient(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
-	take(arg, msg->keeper_recipient.request, msg->keeper_recipient.local, false);
+	take(arg, msg->keeper_recipient.request, msg->keeper_recipient.local,
+	    msg->keeper_recipient.domain, false);
 }
 
 /* on_expand - qmgr: what stands behind it? */
 static void on_expand(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan;
-	take(arg, msg->keeper_expand.request, msg->keeper_expand.local, true);
+	take(arg, msg->keeper_expand.request, msg->keeper_expand.local, msg->keeper_expand.domain,
+	    true);
 }
 
 /* on_asker_closed - it is replaced, and will ask again what is still open */
@@ -173,12 +184,23 @@ static void on_link(struct chan *chan, union msg_any *msg, void *arg)
 		log_fatal("out of memory");
 }
 
+/* close_folders - what it may write; not everywhere does the kernel help */
+static int close_folders(const struct conf *conf)
+{
+	char folder[PATH_MAX];
+	int n = snprintf(folder, sizeof(folder), "%s/%s", conf->spool, ALIASES_FOLDER);
+	if (n < 0 || (size_t)n >= sizeof(folder))
+		return -ENAMETOOLONG;
+	int e = sandbox_write_only_below(folder);
+	return e == -EOPNOTSUPP ? 0 : e;
+}
+
 /* prepare - before the sandbox: code the name service needs */
 static int prepare(const struct conf *conf)
 {
-	(void)conf;
 	accounts_prepare();
-	return login_prepare();
+	int e = close_folders(conf);
+	return e ? e : login_prepare();
 }
 
 /* use - what that configuration names */
@@ -196,7 +218,22 @@ static void reconfigured(const struct conf *conf, const struct conf *old)
 	use(conf);
 }
 
-static const struct chan_handlers master_handlers = {.on = {[MSG_link] = on_link}};
+/* on_aliases_done - the map was made, or not */
+static void on_aliases_done(bool ok, const char *words, void *arg)
+{
+	CHAN_SEND(child_self()->master, aliases_is, .request = (uint32_t)(uintptr_t)arg, .ok = ok,
+	    .text = msg_str(words));
+}
+
+/* on_aliases - newaliases */
+static void on_aliases(struct chan *chan, union msg_any *msg, void *arg)
+{
+	(void)chan, (void)arg;
+	aliases_rebuild(on_aliases_done, (void *)(uintptr_t)msg->aliases.request);
+}
+
+static const struct chan_handlers master_handlers = {
+    .on = {[MSG_link] = on_link, [MSG_aliases] = on_aliases}};
 
 static const struct child child = {
     .role = ROLE_KEEPER,

@@ -11,7 +11,9 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "lib/hash.h"
 #include "lib/log.h"
+#include "lib/str.h"
 #include "master/aliases.h"
 
 /* A member seen before, by its text in lower case. */
@@ -22,7 +24,9 @@ struct seen {
 
 /* One expansion. */
 struct gather {
-	const struct alias *alias;
+	const struct map_alias *alias;
+	const char *local;  /* that was asked for, as it stands in an address */
+	const char *origin; /* of members without a domain; NULL: that is the recipient's */
 	struct address_list *out;
 	struct seen *seen;
 };
@@ -47,12 +51,33 @@ static int put(struct gather *g, const char *member)
 	return address_list_put(g->out, member, len);
 }
 
-/* put_address - one that is the alias itself is the user of that name */
+/* is_bare - an address without a domain: what follows a quoted local part is none of it */
+static bool is_bare(const char *member)
+{
+	const char *at = strrchr(member, '@');
+	return !at || strchr(at, '"');
+}
+
+/*
+ * put_address - in full where that doesn't depend on who was asked for; one that is the alias
+ * itself is the user of that name
+ */
 static int put_address(struct gather *g, const char *member)
 {
-	char self[ALIASES_NAME_MAX + 3];
-	if (strcasecmp(member, g->alias->name) != 0)
-		return put(g, member);
+	char full[2 * ALIASES_NAME_MAX + 3], self[ALIASES_NAME_MAX + 3];
+	int n;
+	if (member[0] == '@')
+		n = snprintf(full, sizeof(full), "%s%s", g->local, member);
+	else if (g->origin && is_bare(member))
+		n = snprintf(full, sizeof(full), "%s@%s", member, g->origin);
+	else
+		n = snprintf(full, sizeof(full), "%s", member);
+	if (n < 0 || (size_t)n >= sizeof(full)) {
+		log_error("a member of %s is too long; its mail waits", g->alias->name);
+		return -EINVAL;
+	}
+	if (strcasecmp(full, g->alias->name) != 0)
+		return put(g, full);
 	snprintf(self, sizeof(self), "\\\\%s", g->alias->name);
 	return put(g, self);
 }
@@ -125,14 +150,45 @@ static int put_member(struct gather *g, const char *member)
 	return address_list_is_address(member) ? put_address(g, member) : put_entry(g, member);
 }
 
-/* aliases_members - in the order of the file */
-int aliases_members(const struct alias *alias, struct address_list *out)
+/* quoted_local - a local part as it stands in an address; false: too long */
+static bool quoted_local(const char *local, char *out, size_t size)
 {
-	struct gather g = {.alias = alias, .out = out};
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "!#$%&'*+-/=?^_`{|}~.";
+	size_t n = 0;
+	bool quote = local[0] == '.' || strstr(local, "..") || !*local;
+	for (const char *p = local; *p; p++)
+		quote |= (unsigned char)*p < 128 && !strchr(plain, *p);
+	if (!quote)
+		return str_copy(out, size, local) == 0;
+	for (const char *p = local; *p && n + 5 < size; p++) {
+		if (n == 0)
+			out[n++] = '"';
+		if (*p == '"' || *p == '\\')
+			out[n++] = '\\';
+		out[n++] = *p;
+	}
+	if (n == 0 || n + 5 >= size)
+		return false;
+	out[n++] = '"';
+	out[n] = '\0';
+	return true;
+}
+
+/* aliases_members - in the order of the file */
+int aliases_members(
+    const struct map_alias *alias, const char *local, const char *origin, struct address_list *out)
+{
+	char quoted[ALIASES_NAME_MAX + 1];
+	struct gather g = {.alias = alias, .out = out, .local = quoted};
 	struct seen *s, *tmp;
-	int e = alias->broken ? -EINVAL : 0;
-	for (size_t i = 0; i < alias->members.n && !e; i++)
-		e = put_member(&g, alias->members.v[i]);
+	const char *member;
+	size_t pos = 0;
+	int e = alias->broken || !quoted_local(local, quoted, sizeof(quoted)) ? -EINVAL : 0;
+	if (strchr(alias->name, '@') && *origin)
+		g.origin = origin;
+	while (!e && (member = map_member(alias, &pos)))
+		e = put_member(&g, member);
 	HASH_ITER (hh, g.seen, s, tmp) {
 		HASH_DEL(g.seen, s);
 		free(s);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "lib/priv.h"
+#include "master/aliases.h"
 
 /* make_folder - the folder base/name exists with that mode and owner */
 static int make_folder(
@@ -51,6 +52,7 @@ int spool_prepare(const struct conf *conf, char *path)
 {
 	struct service_user self = {geteuid(), getegid()};
 	struct service_user queue = service_user(service_of(ROLE_QMGR));
+	struct service_user keeper = service_user(service_of(ROLE_KEEPER));
 	const struct {
 		const char *base, *name;
 		mode_t mode;
@@ -60,6 +62,7 @@ int spool_prepare(const struct conf *conf, char *path)
 	    {conf->spool, "segments", 0700, queue},
 	    {conf->spool, "index", 0700, queue},
 	    {conf->spool, "drop", 01733, self},
+	    {conf->spool, ALIASES_FOLDER, 0700, keeper},
 	    {conf->runtime, "", 0755, self},
 	    {conf->runtime, SPOOL_EMPTY, 0555, self},
 	};

@@ -17,6 +17,7 @@
 #include "master/links.h"
 #include "master/listen.h"
 #include "master/mailbox.h"
+#include "master/order.h"
 #include "master/reach.h"
 #include "master/reap.h"
 
@@ -41,12 +42,16 @@ static void on_child_ready(struct chan *chan, union msg_any *msg, void *arg)
 static void on_child_closed(struct chan *chan, void *arg)
 {
 	(void)chan;
+	if (((struct place *)arg)->service->role == ROLE_KEEPER)
+		order_lost();
 	place_closed(arg);
 }
 
 const struct chan_handlers tree_handlers = {
-    .on = {[MSG_ready] = on_child_ready, [MSG_qmgr_local] = mailbox_order,
-	[MSG_qmgr_connect] = reach_order},
+    .on = {[MSG_ready] = on_child_ready,
+	[MSG_qmgr_local] = mailbox_order,
+	[MSG_qmgr_connect] = reach_order,
+	[MSG_aliases_is] = order_done},
     .closed = on_child_closed,
 };
 

@@ -54,7 +54,8 @@ static void ask(const struct question *q)
 	if (!keeper)
 		return;
 	route_split(q->rcpt->address, local, domain, sizeof(local));
-	CHAN_SEND(keeper, keeper_expand, .request = q->request, .local = msg_str(local));
+	CHAN_SEND(keeper, keeper_expand, .request = q->request, .local = msg_str(local),
+	    .domain = msg_str(domain));
 }
 
 /* next - from the line into the table */
@@ -247,6 +248,7 @@ void expand_answer(const struct msg_keeper_expand_is *m)
 	HASH_FIND(hh, asked, &m->request, sizeof(m->request), q);
 	if (!q)
 		return;
+	members_by_domain(m->by_domain);
 	if (m->verdict == KEEPER_ALIAS && collect(q, m->members) != 0)
 		settle_deferred(drop(q), "4.3.0", "the alias has too many members");
 	else if (m->verdict == KEEPER_ALIAS && !m->last)

@@ -51,12 +51,20 @@ struct take {
 	unsigned members, added, looped, over, bad;
 };
 
-/* key_of - by what an address is known: of a local one it is the name */
+static bool by_domain;
+
+/* members_by_domain - as keeper says */
+void members_by_domain(bool yes)
+{
+	by_domain = yes;
+}
+
+/* key_of - by what an address is known: of a local one it is the name, unless domains count */
 static uint64_t key_of(const char *address, bool local)
 {
 	char key[TEXT_MAX];
 	const char *at = strrchr(address, '@');
-	size_t len = local && at ? (size_t)(at - address) : strlen(address);
+	size_t len = local && at && !by_domain ? (size_t)(at - address) : strlen(address);
 	if (len > sizeof(key))
 		len = sizeof(key);
 	str_lower(key, address, len);
@@ -164,7 +172,8 @@ static bool is_digest(const char *text)
 /* with_domain - the address in full; false when it is too long */
 static bool with_domain(const struct take *t, const char *text, char out[TEXT_MAX])
 {
-	bool bare = !strrchr(text, '@') || text[strlen(text) - 1] == '"';
+	/* an entry may be of an alias with a domain, which is none of its own */
+	bool bare = text[0] == '|' || !strrchr(text, '@') || text[strlen(text) - 1] == '"';
 	int n = bare && t->domain[0] ? snprintf(out, TEXT_MAX, "%s@%s", text, t->domain)
 				     : snprintf(out, TEXT_MAX, "%s", text);
 	return n > 0 && n < TEXT_MAX;
@@ -369,6 +378,8 @@ struct msg_bytes members_shown(const struct rcpt *rcpt)
 		return msg_bytes(rcpt->address + skip, rcpt->address_len - skip);
 	const char *at = strrchr(rcpt->address, '@');
 	members_entry(rcpt, &name, &digest);
+	if (memchr(name.data, '@', name.len))
+		at = NULL; /* an alias with a domain of its own */
 	int n = snprintf(text, sizeof(text), "%.*s%s", (int)name.len, name.data, at ? at : "");
 	return msg_bytes(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0);
 }

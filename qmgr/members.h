@@ -37,6 +37,12 @@ struct recall;
 void members_take(struct rcpt *of, struct msg_bytes list, struct msg_bytes owner, const char *user,
     const struct recall *others);
 
+/*
+ * Names at two local domains may be two people (keeper says so: the aliases file has names with
+ * domains). Then an address is known by the whole of it.
+ */
+void members_by_domain(bool by_domain);
+
 /* What tells it from the message's other recipients, for qmgr/ended.h. */
 uint64_t members_key(const struct rcpt *rcpt);
 

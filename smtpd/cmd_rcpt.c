@@ -166,7 +166,7 @@ struct verdict rcpt_run(struct session *s)
 	case RCPT_WAY_LOCAL:
 		break;
 	}
-	int known = recipient_ask(&s->ask, s->cmd.local, on_answer);
+	int known = recipient_ask(&s->ask, s->cmd.local, s->cmd.domain, on_answer);
 	if (known == -EINPROGRESS) {
 		s->wait = WAIT_RECIPIENT;
 		return verdict_act(ACT_WAIT);

@@ -7,6 +7,7 @@
 #include "smtpd/recipient.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ struct answer {
 	UT_hash_handle hh;
 	uint64_t until;
 	enum keeper_verdict verdict;
-	char local[];
+	char name[];
 };
 
 static struct chan *keeper;
@@ -35,33 +36,33 @@ static void forget(struct answer *a)
 }
 
 /* remember - an answer, unless keeper didn't know or there is no memory */
-static void remember(const char *local, enum keeper_verdict verdict)
+static void remember(const char *name, enum keeper_verdict verdict)
 {
 	struct answer *a;
 	if (verdict == KEEPER_TEMPFAIL)
 		return;
-	HASH_FIND_STR(answers, local, a);
+	HASH_FIND_STR(answers, name, a);
 	if (a)
 		forget(a);
 	if (HASH_COUNT(answers) >= RECIPIENT_CACHE)
 		forget(answers);
-	size_t len = strlen(local);
+	size_t len = strlen(name);
 	a = calloc(1, sizeof(*a) + len + 1);
 	if (!a)
 		return;
-	memcpy(a->local, local, len + 1);
+	memcpy(a->name, name, len + 1);
 	a->verdict = verdict;
 	a->until = loop_ms() + (verdict == KEEPER_UNKNOWN ? RECIPIENT_NO_MS : RECIPIENT_YES_MS);
-	HASH_ADD_KEYPTR(hh, answers, a->local, len, a);
+	HASH_ADD_KEYPTR(hh, answers, a->name, len, a);
 	if (!hash_added(a))
 		free(a);
 }
 
 /* recall - a fresh answer, or -1 */
-static int recall(const char *local)
+static int recall(const char *name)
 {
 	struct answer *a;
-	HASH_FIND_STR(answers, local, a);
+	HASH_FIND_STR(answers, name, a);
 	if (!a)
 		return -1;
 	if (a->until > loop_ms())
@@ -83,9 +84,11 @@ static void take_off(struct recipient_ask *ask)
 /* send_ask - the question itself */
 static void send_ask(struct recipient_ask *ask)
 {
+	const char *at = strrchr(ask->name, '@');
 	if (keeper)
-		CHAN_SEND(
-		    keeper, keeper_recipient, .request = ask->id, .local = msg_str(ask->local));
+		CHAN_SEND(keeper, keeper_recipient, .request = ask->id,
+		    .local = msg_bytes(ask->name, (size_t)(at - ask->name)),
+		    .domain = msg_str(at + 1));
 }
 
 /* send_waiting - as many as may be open */
@@ -149,16 +152,28 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		watch();
 }
 
-/* recipient_ask - from the cache, or keeper */
-int recipient_ask(struct recipient_ask *ask, const char *local, recipient_answered *answered)
+/* put_name - what is asked for, the domain in lower case; false: too long */
+static bool put_name(struct recipient_ask *ask, const char *local, const char *domain)
 {
-	int known = recall(local);
+	int n = snprintf(ask->name, sizeof(ask->name), "%s@%s", local, domain ? domain : "");
+	if (n < 0 || (size_t)n >= sizeof(ask->name))
+		return false;
+	char *at = strrchr(ask->name, '@');
+	str_lower(at, at, strlen(at));
+	return true;
+}
+
+/* recipient_ask - from the cache, or keeper */
+int recipient_ask(
+    struct recipient_ask *ask, const char *local, const char *domain, recipient_answered *answered)
+{
+	if (!put_name(ask, local, domain))
+		return KEEPER_UNKNOWN;
+	int known = recall(ask->name);
 	if (known >= 0)
 		return known;
 	if (!tick && !(tick = event_new(loop_base(), -1, 0, on_tick, NULL)))
 		return KEEPER_TEMPFAIL;
-	if (str_copy(ask->local, sizeof(ask->local), local) < 0)
-		return KEEPER_UNKNOWN;
 	ask->answered = answered;
 	ask->deadline = loop_ms() + RECIPIENT_DEADLINE_MS;
 	ask->state = ASK_WAITING;
@@ -206,7 +221,7 @@ void recipient_is(struct chan *chan, union msg_any *msg, void *arg)
 		verdict = (enum keeper_verdict)m->verdict;
 	else
 		log_warnx("keeper/%u gave verdict %u", chan_instance(chan), m->verdict);
-	remember(ask->local, verdict);
+	remember(ask->name, verdict);
 	finish(ask, verdict);
 	send_waiting();
 }

@@ -29,14 +29,16 @@ struct recipient_ask {
 	enum { ASK_NONE, ASK_WAITING, ASK_OPEN } state;
 	uint64_t deadline;
 	recipient_answered *answered;
-	char local[ADDR_SIZE];
+	char name[ADDR_SIZE + ADDR_DOMAIN_MAX + 1]; /* local part, @, domain */
 };
 
 /*
- * Asks for a local part (unquoted). Returns an enum keeper_verdict when the answer is known, or
- * -EINPROGRESS: then answered() is called, once. An ask that is under way must not be asked again.
+ * Asks for a local part (unquoted) at a domain (NULL: none). Returns an enum keeper_verdict when
+ * the answer is known, or -EINPROGRESS: then answered() is called, once. An ask that is under way
+ * must not be asked again.
  */
-int recipient_ask(struct recipient_ask *ask, const char *local, recipient_answered *answered);
+int recipient_ask(
+    struct recipient_ask *ask, const char *local, const char *domain, recipient_answered *answered);
 
 /* answered() is not called any more. Does nothing to one that isn't under way. */
 void recipient_cancel(struct recipient_ask *ask);

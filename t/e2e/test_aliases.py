@@ -3,6 +3,8 @@ import os
 import re
 import time
 
+import pytest
+
 from harness import HOST, SOAK, wait_for
 from smtp import message
 from test_bytes import local_user
@@ -24,6 +26,12 @@ def read(path):
 def whole(path, end=b"\n"):
     """The content of a file once something is in it."""
     return wait_for(lambda: read(path) if read(path).endswith(end) else None, 20)
+
+
+def private_kib(pid):
+    """What no file stands behind."""
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"RssAnon:\s+(\d+)", f.read()).group(1))
 
 
 def reasons(b):
@@ -172,12 +180,84 @@ def test_delivered_to_ends_a_loop(house):
 
 
 def test_newaliases_names_mistakes(house):
+    """By file and line; the map is made before it ends. What is no text changes nothing."""
     b = house.baton(aliases="one: two words\nok: x\nok: y\n")
+    path = os.path.join(os.path.dirname(b.conf), "aliases")
+
+    def write(text):
+        with open(path + ".new", "w") as f:
+            f.write(text)
+        os.chmod(path + ".new", 0o644)
+        os.rename(path + ".new", path)
     r = b.tool("newaliases", check=False)
     assert r.returncode == 65, r
     assert b"aliases:1:" in r.stderr and b"aliases:3:" in r.stderr and b"2 aliases, 2 mistakes" in r.stdout
-    with open(os.path.join(os.path.dirname(b.conf), "aliases"), "w") as f:
-        f.write("ok: x\n")
+    write("ok: x\n")
     r = b.tool("newaliases")
     assert b"1 alias" in r.stdout and not r.stderr
+    b.wait_log(r"aliases file=\S+ names=1 mistakes=0")
+    write("ok: x\0\nnew: x\n")
+    r = b.tool("newaliases", check=False)
+    assert r.returncode == 65 and b"is no text" in r.stderr
+    s = b.smtp()
+    s.cmd(f"MAIL FROM:<{FROM}>", 250)
+    s.cmd(f"RCPT TO:<ok@{HOST}>", 250)
+    s.cmd(f"RCPT TO:<new@{HOST}>", 550)
+    b.wait_log(r"is no text or too large .*the aliases of before stay in use")
+    b.stop()
+    assert b"isn't running" in b.tool("newaliases", check=False).stdout
+
+
+def test_names_with_domains(house):
+    """name@domain before name before @domain; what a list names twice at two domains is two people."""
+    sink = house.sink()
+    user = local_user()
+    b = house.baton(route=sink, local=f'"{HOST}", "a.test", "b.test"', origin=HOST, aliases=(
+        "info: all@other.test\ninfo@a.test: a@other.test\n@b.test: @c.other.test, copy@other.test\n"
+        f"both: info@a.test, info@{HOST}, INFO@A.test\n{user}@a.test: {user}, user@other.test\n"))
+    b.smtp().send(FROM, ["info@A.test", "info+tag@a.test", f"info@{HOST}", "Joe+x@b.test"], message("one"))
+    b.wait_empty()
+    assert sorted(r for m in sink.messages for r in m.to) == [
+        "Joe+x@c.other.test", "a@other.test", "all@other.test", "copy@other.test"]
+    sink.messages.clear()
+    b.smtp().send(FROM, [f"both@{HOST}", f"{user}@a.test"], message("two"))
+    b.wait_empty()
+    assert sorted(r for m in sink.messages for r in m.to) == ["a@other.test", "all@other.test", "user@other.test"]
+    assert len(b.maildir(user)) == 1
+    assert re.search(rb"Delivered-To: (.*)", b.maildir(user)[0]).group(1).strip() == f"{user}@{HOST}".encode()
+    s = b.smtp()
+    s.cmd(f"MAIL FROM:<{FROM}>", 250)
+    s.cmd("RCPT TO:<nobody-there@a.test>", 550)
+    b.stop()
+
+
+@pytest.mark.skipif(not SOAK, reason="only in full")
+def test_a_million_aliases(house):
+    """Neither in keeper's memory nor in anybody's way: look-ups and logins go on while a map is made."""
+    b = house.baton(aliases="first: x\n")
+    path = os.path.join(os.path.dirname(b.conf), "aliases")
+    (keeper,) = b.pids("keeper")
+    before = private_kib(keeper)
+    with open(path + ".new", "w") as f:
+        f.write("first: x\nsecond: y\n")
+        f.writelines(f"user{n}@example.org: mailbox{n}@mail{n % 100}.example.net\n" for n in range(1000000))
+    os.chmod(path + ".new", 0o644)
+    os.rename(path + ".new", path)
+    time.sleep(1.1)
+    slowest, asked, began, peak = 0, 0, time.monotonic(), 0
+    s, new = b.smtp(), False
+    while not new:
+        assert time.monotonic() - began < 120
+        s.cmd(f"MAIL FROM:<{FROM}>", 250)
+        t = time.monotonic()
+        s.cmd(f"RCPT TO:<first+{asked}@{HOST}>", 250)
+        slowest = max(slowest, time.monotonic() - t)
+        new = s.cmd(f"RCPT TO:<second+{asked}@{HOST}>")[0] == 250
+        s.cmd("RSET", 250)
+        asked += 1
+        peak = max(peak, private_kib(keeper))
+    took, after = time.monotonic() - began, private_kib(keeper)
+    print(f"\n1,000,000 aliases: map in {took:.1f} s, {asked} look-ups meanwhile, the slowest {slowest * 1000:.0f} ms; "
+          f"keeper's private memory {before} KiB before, {peak} at most, {after} after")
+    assert slowest < 1 and after < before + 16384
     b.stop()

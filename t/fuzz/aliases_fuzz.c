@@ -3,6 +3,7 @@
  * The text of an aliases file or of a list it includes. What a list has is again a list of the same
  * when it is written down; a command or file is found by its digest; an alias by its name.
  */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,12 +42,12 @@ static size_t write_down(const char *member, char *out)
 }
 
 /* check_member - short, one line, and the same when it is read again */
-static void check_member(const char *member)
+static void check_member(const char *member, bool wild)
 {
 	static char text[2 * ADDRESS_LIST_OTHER_MAX + 8];
 	size_t max =
 	    address_list_is_address(member) ? ADDRESS_LIST_ADDRESS_MAX : ADDRESS_LIST_OTHER_MAX;
-	struct address_list again = {0};
+	struct address_list again = {.wild = wild};
 	size_t len = strlen(member);
 	if (len == 0 || len > max || strpbrk(member, "\r\n"))
 		abort();
@@ -62,12 +63,12 @@ static void check_member(const char *member)
 }
 
 /* check_list - every member, and those that have a digest by it */
-static void check_list(const struct address_list *list)
+static void check_list(const struct address_list *list, bool wild)
 {
 	char digest[LOCAL_DIGEST_LEN + 1];
 	for (size_t i = 0; i < list->n; i++) {
 		const char *member = list->v[i];
-		check_member(member);
+		check_member(member, wild);
 		if (member[0] != '|' && member[0] != '/')
 			continue;
 		address_list_digest(member, digest);
@@ -77,42 +78,50 @@ static void check_list(const struct address_list *list)
 	}
 }
 
+/* on_alias - a name that would be read as the same again, and members where it isn't broken */
+static int on_alias(struct alias_reader *reader, struct alias_entry *alias)
+{
+	char again[ALIASES_NAME_MAX + 1];
+	size_t len = strlen(alias->name);
+	(void)reader;
+	if (len == 0 || len > ALIASES_NAME_MAX || strpbrk(alias->name, "\n") || !alias->line)
+		abort();
+	bool quoted = alias->name[0] == '"' && len > 1 && alias->name[len - 1] == '"';
+	if (!quoted && (!alias_name(alias->name, len, again) || strcmp(again, alias->name)))
+		abort();
+	if (alias->members.n == 0 && !alias->broken)
+		abort();
+	for (size_t i = 0; i < alias->members.n; i++)
+		if (alias->members.v[i][0] == '@' && alias->name[0] != '@')
+			abort();
+	check_list(&alias->members, alias->members.wild);
+	return 0;
+}
+
+/* on_mistake - in some line */
+static void on_mistake(struct alias_reader *reader, unsigned line, const char *words)
+{
+	(void)reader;
+	if (!line || !*words)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct address_list list = {0};
-	char name[64];
-	if (size > KEEP)
+	if (size == 0 || size > KEEP)
 		return 0;
 	address_list_add_lines(&list, (const char *)data, size);
-	check_list(&list);
+	check_list(&list, false);
 	address_list_free(&list);
 
-	struct aliases *aliases = aliases_parse((const char *)data, size, "fuzz");
-	size_t names, mistakes, n = 0;
-	if (!aliases)
-		return 0;
-	aliases_count(aliases, &names, &mistakes);
-	/* what stands before the first colon of a line is often a name */
-	for (const char *p = (const char *)data, *end = p + size; p < end; p++) {
-		const char *colon = memchr(p, ':', (size_t)(end - p));
-		if (!colon || n == 100)
-			break;
-		size_t len = (size_t)(colon - p);
-		if (len && len < sizeof(name) && !memchr(p, '\0', len)) {
-			memcpy(name, p, len);
-			name[len] = '\0';
-			const struct alias *a = aliases_find(aliases, name);
-			if (a && a->members.n == 0 && !a->broken)
-				abort();
-			if (a)
-				check_list(&a->members);
-		}
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		if (!nl)
-			break;
-		p = nl;
-		n++;
-	}
-	aliases_free(aliases);
+	struct alias_reader reader = {.take = on_alias, .mistake = on_mistake};
+	FILE *file = fmemopen((void *)data, size, "r");
+	if (!file)
+		abort();
+	int e = alias_file_walk(file, &reader);
+	if (e && e != -EINVAL)
+		abort();
+	fclose(file);
 	return 0;
 }

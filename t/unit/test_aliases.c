@@ -13,22 +13,52 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
 #include "master/aliases.h"
 
-/* members - "a|b|c" of an alias, "!" for a broken one, "-" for none */
-static const char *members(const struct alias *a)
+/* Looks for one name. */
+struct search {
+	struct alias_reader reader;
+	const char *name;
+	char text[4096]; /* "a|b|c" of an alias, "!" for a broken one, "-" for none */
+	size_t members, mistakes;
+};
+
+/* on_alias - the first of that name */
+static int on_alias(struct alias_reader *reader, struct alias_entry *a)
 {
-	static char text[1024];
-	if (!a)
-		return "-";
+	struct search *s = (struct search *)reader;
+	if (strcmp(a->name, s->name) != 0 || strcmp(s->text, "-") != 0)
+		return 0;
+	s->text[0] = '\0';
 	if (a->broken)
-		return "!";
-	text[0] = '\0';
-	for (size_t i = 0; i < a->members.n; i++) {
-		size_t n = strlen(text);
-		snprintf(text + n, sizeof(text) - n, "%s%s", i ? "|" : "", a->members.v[i]);
+		snprintf(s->text, sizeof(s->text), "!");
+	s->members = a->members.n;
+	for (size_t i = 0; i < a->members.n && !a->broken; i++) {
+		size_t n = strlen(s->text);
+		snprintf(s->text + n, sizeof(s->text) - n, "%s%s", i ? "|" : "", a->members.v[i]);
 	}
-	return text;
+	return 0;
+}
+
+/* on_mistake - counted */
+static void on_mistake(struct alias_reader *reader, unsigned line, const char *words)
+{
+	struct search *s = (struct search *)reader;
+	(void)line, (void)words;
+	s->mistakes++;
+}
+
+/* find - that name in that text */
+static struct search *find(const char *text, size_t len, const char *name)
+{
+	static struct search s;
+	s = (struct search){.reader = {on_alias, on_mistake}, .name = name, .text = "-"};
+	FILE *f = len ? fmemopen((void *)text, len, "r") : fopen("/dev/null", "r");
+	assert_non_null(f);
+	assert_int_equal(alias_file_walk(f, &s.reader), 0);
+	fclose(f);
+	return &s;
 }
 
 static void test_forms(void **state)
@@ -38,7 +68,12 @@ static void test_forms(void **state)
 		const char *text, *name, *want;
 	} cases[] = {
 	    {"root: admin@example.org\n", "root", "admin@example.org"},
-	    {"root: admin", "ROOT", "admin"},
+	    {"root: admin", "root", "admin"},
+	    {"Info@Example.ORG: a\n", "info@example.org", "a"},
+	    {"@Example.org: a, @example.net\n", "@example.org", "a|@example.net"},
+	    {"a@example.org: @example.net\n", "a@example.org", "!"},
+	    {"x@: a\n@: b\n", "@", "-"},
+	    {"list: a,\n\n b\n", "list", "a|b"},
 	    {"Root : a , b,c ,\n", "root", "a|b|c"},
 	    {"list: a,\n\tb,\n  c\nnext: d\n", "list", "a|b|c"},
 	    {"list: a,\n\tb,\n  c\nnext: d\n", "next", "d"},
@@ -79,10 +114,7 @@ static void test_forms(void **state)
 		size_t len = strlen(cases[i].text);
 		char *copy = malloc(len ? len : 1);
 		memcpy(copy, cases[i].text, len);
-		struct aliases *a = aliases_parse(copy, len, "test");
-		assert_non_null(a);
-		assert_string_equal(members(aliases_find(a, cases[i].name)), cases[i].want);
-		aliases_free(a);
+		assert_string_equal(find(copy, len, cases[i].name)->text, cases[i].want);
 		free(copy);
 	}
 }
@@ -99,13 +131,11 @@ static void test_many(void **state)
 	for (int i = 0; i < 90000; i++)
 		fprintf(f, ",\n u%d", i);
 	fclose(f);
-	struct aliases *a = aliases_parse(text, len, "test");
-	assert_string_equal(members(aliases_find(a, "user19999")), "u19999@example.org");
-	const struct alias *all = aliases_find(a, "all");
-	assert_false(all->broken);
-	assert_int_equal(all->members.n, 90001);
-	assert_string_equal(all->members.v[90000], "u89999");
-	aliases_free(a);
+	assert_string_equal(find(text, len, "user19999")->text, "u19999@example.org");
+	const struct search *all = find(text, len, "all");
+	assert_true(strcmp(all->text, "!") != 0);
+	assert_int_equal(all->members, 90001);
+	assert_int_equal(all->mistakes, 0);
 	free(text);
 }
 
@@ -118,48 +148,124 @@ static void put(const char *path, const char *text)
 	fclose(f);
 }
 
+static int calls;
+
+/* on_ready - somebody's turn */
+static void on_ready(void *arg)
+{
+	(void)arg;
+	calls++;
+}
+
+/* members - "a|b|c" of that alias in the map in use; "!": broken, "-": none, "?": nobody can tell
+ */
+static const char *members(const char *name)
+{
+	static char text[1024];
+	struct map_alias a;
+	const char *member;
+	size_t pos = 0;
+	calls = 0;
+	aliases_when_ready(on_ready, NULL);
+	while (!calls)
+		loop_turn();
+	int e = aliases_lookup(name, &a);
+	if (e)
+		return e == -ENOENT ? "-" : "?";
+	if (a.broken)
+		return "!";
+	text[0] = '\0';
+	while ((member = map_member(&a, &pos))) {
+		size_t n = strlen(text);
+		snprintf(text + n, sizeof(text) - n, "%s%s", n ? "|" : "", member);
+	}
+	return text;
+}
+
+static char said[8192];
+static bool said_ok;
+
+/* on_rebuilt - in words */
+static void on_rebuilt(bool ok, const char *words, void *arg)
+{
+	(void)arg;
+	said_ok = ok;
+	snprintf(said, sizeof(said), "%s", words);
+}
+
+/* rebuild - by order, to the end */
+static bool rebuild(void)
+{
+	said[0] = '\0';
+	aliases_rebuild(on_rebuilt, NULL);
+	while (!said[0])
+		loop_turn();
+	return said_ok;
+}
+
 static void test_file_in_use(void **state)
 {
 	(void)state;
-	char dir[] = "/tmp/baton-aliases-XXXXXX", path[64];
-	const struct alias *a;
+	char dir[] = "/tmp/baton-aliases-XXXXXX", path[64], text[100];
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/aliases", dir);
-	aliases_use("");
-	assert_int_equal(aliases_lookup("root", &a), 0);
-	assert_null(a);
-	aliases_use(path); /* isn't there: no aliases */
-	assert_int_equal(aliases_lookup("root", &a), 0);
-	assert_null(a);
-	put(path, "root: one\n");
-	aliases_use(path);
-	assert_int_equal(aliases_lookup("Root", &a), 0);
-	assert_string_equal(members(a), "one");
+	aliases_use("", dir);
+	assert_string_equal(members("root"), "-");
+	aliases_use(path, dir); /* isn't there: no aliases */
+	assert_string_equal(members("root"), "-");
+	put(path, "root: one\nx: y z\n@a.org: b\n");
+	aliases_use(path, dir);
+	assert_string_equal(members("Root"), "one");
+	assert_string_equal(members("x"), "!");
+	assert_string_equal(members("@A.org"), "b");
+	assert_true(aliases_by_domain());
 	/* changed: seen after ALIASES_LOOK_MS by itself */
 	put(path, "root: two-longer\n");
 	nanosleep(&(struct timespec){1, 100000000}, NULL);
+	assert_string_equal(members("root"), "two-longer");
+	assert_false(aliases_by_domain());
+	/* no text: the map of before stays, and it is said */
+	FILE *f = fopen(path, "w");
+	fwrite("root: x\0y\n", 10, 1, f);
+	fclose(f);
+	assert_false(rebuild());
+	assert_non_null(strstr(said, "is no text"));
+	assert_non_null(strstr(said, "the aliases of before stay in use"));
+	assert_string_equal(members("root"), "two-longer");
+	put(path, "root: three\nroot: four\n");
+	assert_true(rebuild());
+	assert_non_null(strstr(said, "1 aliases, 1 mistakes"));
+	assert_string_equal(members("root"), "three");
+	/* a keeper that starts finds the map of the same file: no build */
+	aliases_use("", dir);
+	aliases_use(path, dir);
+	struct map_alias a;
 	assert_int_equal(aliases_lookup("root", &a), 0);
-	assert_string_equal(members(a), "two-longer");
 	unlink(path);
-	aliases_use(path);
-	assert_int_equal(aliases_lookup("root", &a), 0);
-	assert_null(a);
-	aliases_use(dir); /* no file: nobody can say what an address stands for */
-	assert_int_equal(aliases_lookup("root", &a), -EAGAIN);
-	aliases_use("");
-	rmdir(dir);
+	aliases_use(path, dir);
+	assert_string_equal(members("root"), "-");
+	aliases_use(dir, dir); /* no file: nobody can say what an address stands for */
+	assert_string_equal(members("root"), "?");
+	/* nowhere to put the map: nobody either */
+	put(path, "root: five\n");
+	snprintf(text, sizeof(text), "%s/none", dir);
+	aliases_use(path, text);
+	assert_string_equal(members("root"), "?");
+	aliases_use("", dir);
+	snprintf(text, sizeof(text), "rm -rf %s", dir);
+	assert_int_equal(system(text), 0);
 }
 
-/* expanded - "a|b" of what qmgr would get for that alias, "!" when it waits */
-static const char *expanded(const char *name)
+/* expanded - "a,b" of what qmgr would get for that alias, "!" when it waits */
+static const char *expanded(const char *name, const char *local)
 {
 	static char text[1024];
 	struct address_list out = {0};
-	const struct alias *a = NULL;
+	struct map_alias a;
+	members(name); /* what there is to wait for */
 	assert_int_equal(aliases_lookup(name, &a), 0);
-	assert_non_null(a);
 	snprintf(text, sizeof(text), "!");
-	if (aliases_members(a, &out) == 0) {
+	if (aliases_members(&a, local, "here.example", &out) == 0) {
 		text[0] = '\0';
 		for (size_t i = 0; i < out.n; i++) {
 			size_t n = strlen(text);
@@ -180,6 +286,8 @@ static void test_members(void **state)
 	snprintf(text, sizeof(text),
 	    "list: one, :include:%1$s/list, two, one\n"
 	    "bob: Bob, eve\n"
+	    "bob@a.org: bob, \\ann, Bob@A.org, x@b.org\n"
+	    "@a.org: @b.org, all\n"
 	    "cmd: |cat, /dev/null\n"
 	    "evil: :include:%1$s/evil\n"
 	    "gone: :include:%1$s/none\n"
@@ -192,28 +300,36 @@ static void test_members(void **state)
 	put("empty", "# nobody\n");
 	snprintf(text, sizeof(text), ":include:%s/round\n", dir);
 	put("round", text);
-	aliases_use(path);
-	assert_string_equal(expanded("list"), "!"); /* what is included there can't be read */
+	aliases_use(path, dir);
+	assert_string_equal(expanded("list", "list"), "!"); /* what is included can't be read */
 	put("list", "# people\n\nann@example.org, one\n\\carl\n");
-	assert_string_equal(expanded("list"), "one,ann@example.org,\\carl,two");
-	assert_string_equal(expanded("bob"), "\\\\bob,eve");
+	assert_string_equal(expanded("list", "list"), "one,ann@example.org,\\carl,two");
+	assert_string_equal(expanded("bob", "bob"), "\\\\bob,eve");
+	assert_string_equal(expanded("bob@a.org", "bob+tag"),
+	    "bob@here.example,\\ann@here.example,\\\\bob@a.org,x@b.org");
+	assert_string_equal(expanded("@a.org", "joe+tag"), "joe+tag@b.org,all@here.example");
+	assert_string_equal(
+	    expanded("@a.org", "two \"words\""), "\"two \\\"words\\\"\"@b.org,all@here.example");
 	char want[100], one[LOCAL_DIGEST_LEN + 1], two[LOCAL_DIGEST_LEN + 1];
 	address_list_digest("|cat", one);
 	address_list_digest("/dev/null", two);
 	snprintf(want, sizeof(want), "|cmd:%s,|cmd:%s", one, two);
-	assert_string_equal(expanded("cmd"), want);
-	assert_string_equal(expanded("evil"), "!");
-	assert_string_equal(expanded("gone"), "!");
-	assert_string_equal(expanded("round"), "!");
-	assert_string_equal(expanded("empty"), "");
-	const struct alias *a;
-	assert_int_equal(aliases_lookup("cmd", &a), 0);
-	assert_string_equal(address_list_entry(&a->members, two), "/dev/null");
-	assert_null(address_list_entry(&a->members, "0123456789abcdef"));
-	aliases_use("");
+	assert_string_equal(expanded("cmd", "cmd"), want);
+	assert_string_equal(expanded("evil", "evil"), "!");
+	assert_string_equal(expanded("gone", "gone"), "!");
+	assert_string_equal(expanded("round", "round"), "!");
+	assert_string_equal(expanded("empty", "empty"), "");
+	aliases_use("", dir);
 	assert_int_equal(chdir("/"), 0);
 	snprintf(text, sizeof(text), "rm -rf %s", dir);
 	assert_int_equal(system(text), 0);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	loop_init();
+	return 0;
 }
 
 int main(void)
@@ -224,5 +340,5 @@ int main(void)
 	    cmocka_unit_test(test_file_in_use),
 	    cmocka_unit_test(test_members),
 	};
-	return cmocka_run_group_tests_name("aliases", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("aliases", tests, start, NULL);
 }

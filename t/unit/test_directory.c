@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/conf.h"
@@ -18,17 +19,21 @@
 #include "master/accounts.h"
 #include "master/directory.h"
 
-static char path[] = "/tmp/baton-directory-XXXXXX";
+static char folder[] = "/tmp/baton-directory-XXXXXX";
+static char path[sizeof(folder) + 10];
 static char got[300]; /* "mailbox root", "alias 2", "unknown", "tempfail" */
 static int answers, wanted;
 
 /* on_answer - write it down; stop the loop with the last one */
 static void on_answer(
-    enum keeper_verdict verdict, const char *user, const struct alias *alias, void *arg)
+    enum keeper_verdict verdict, const char *user, const struct map_alias *alias, void *arg)
 {
 	(void)arg;
+	size_t n = 0, pos = 0;
+	while (alias && map_member(alias, &pos))
+		n++;
 	if (verdict == KEEPER_ALIAS)
-		snprintf(got, sizeof(got), "alias %zu", alias->members.n);
+		snprintf(got, sizeof(got), "alias %zu", n);
 	else
 		snprintf(got, sizeof(got), "%s%s%s",
 		    verdict == KEEPER_MAILBOX   ? "mailbox"
@@ -39,16 +44,22 @@ static void on_answer(
 		loop_stop(0);
 }
 
-/* ask - one question, to its answer */
-static const char *ask(const char *local, bool expands)
+/* ask_at - one question, to its answer */
+static const char *ask_at(const char *local, const char *domain, bool expands)
 {
 	answers = 0;
 	wanted = 1;
 	snprintf(got, sizeof(got), "nothing");
-	directory_ask(msg_str(local), expands, on_answer, NULL);
+	directory_ask(msg_str(local), msg_str(domain), expands, on_answer, NULL);
 	while (answers < wanted)
 		loop_turn();
 	return got;
+}
+
+/* ask - at the domain that no alias has */
+static const char *ask(const char *local, bool expands)
+{
+	return ask_at(local, "here.example", expands);
 }
 
 /* use - that aliases file and catch_all */
@@ -63,6 +74,8 @@ static void use(const char *aliases, const char *catch_all)
 	conf->aliases = strdup(path);
 	free(conf->catch_all);
 	conf->catch_all = strdup(catch_all);
+	free(conf->spool);
+	conf->spool = strdup(folder);
 	directory_use(conf);
 	conf_free(conf);
 }
@@ -106,6 +119,30 @@ static void test_postmaster_and_catch_all(void **state)
 	assert_string_equal(ask("PostMaster", true), "alias 1");
 }
 
+static void test_domains(void **state)
+{
+	(void)state;
+	use("info: a\ninfo@a.example: a, b\nsales+eu@a.example: a, b, c\n@a.example: a, b, c, d\n"
+	    "games: a, b\nbin@b.example: a\n@b.example: a b\n",
+	    "");
+	assert_string_equal(ask_at("info", "a.example", false), "alias 2");
+	assert_string_equal(ask_at("Info", "A.Example", true), "alias 2");
+	assert_string_equal(ask_at("info+tag", "a.example", true), "alias 2");
+	assert_string_equal(ask_at("info", "b.example", true), "alias 1");
+	assert_string_equal(ask_at("info", "", true), "alias 1");
+	assert_string_equal(ask_at("sales+eu", "a.example", true), "alias 3");
+	assert_string_equal(ask_at("sales", "a.example", true), "alias 4");
+	/* @domain is for whom nobody else has */
+	assert_string_equal(ask_at("bin", "a.example", true), "mailbox bin");
+	assert_string_equal(ask_at("bin", "b.example", true), "alias 1");
+	assert_string_equal(ask_at("games", "a.example", true), "alias 2");
+	assert_string_equal(ask_at("postmaster", "a.example", true), "alias 4");
+	assert_string_equal(ask_at("no-such-user-here", "b.example", true), "tempfail");
+	assert_string_equal(ask_at("\\bin", "b.example", true), "mailbox bin");
+	assert_string_equal(ask_at("\\no-such-user-here", "a.example", true), "unknown");
+	assert_string_equal(ask_at("no-such-user-here", "c.example", true), "unknown");
+}
+
 /* many ask for one name at once: one look-up, all are answered; then the cache answers */
 static void test_together(void **state)
 {
@@ -114,7 +151,7 @@ static void test_together(void **state)
 	answers = 0;
 	wanted = 50;
 	for (int i = 0; i < 50; i++)
-		directory_ask(msg_str("games"), i % 2, on_answer, NULL);
+		directory_ask(msg_str("games"), msg_str(""), i % 2, on_answer, NULL);
 	while (answers < wanted)
 		loop_turn();
 	assert_string_equal(got, "mailbox games");
@@ -126,18 +163,22 @@ static void test_together(void **state)
 static int start(void **state)
 {
 	(void)state;
-	int fd = mkstemp(path);
-	if (fd >= 0)
-		close(fd);
+	char maps[sizeof(folder) + 10];
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof(path), "%s/aliases", folder);
+	snprintf(maps, sizeof(maps), "%s/" ALIASES_FOLDER, folder);
 	loop_init();
 	accounts_prepare();
-	return fd >= 0 ? accounts_start() : -1;
+	return mkdir(maps, 0700) == 0 ? accounts_start() : -1;
 }
 
 static int finish(void **state)
 {
 	(void)state;
-	return unlink(path);
+	char command[100];
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	return system(command);
 }
 
 int main(void)
@@ -145,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_answers),
 	    cmocka_unit_test(test_postmaster_and_catch_all),
+	    cmocka_unit_test(test_domains),
 	    cmocka_unit_test(test_together),
 	};
 	return cmocka_run_group_tests_name("directory", tests, start, finish);

@@ -161,17 +161,17 @@ static void test_text_with_nul(void **state)
 	    msg_encode(MSG_keeper_recipient, &msg, packet, sizeof(packet), fds, &nfds), -EINVAL);
 	msg.local = msg_str("a.b");
 	assert_int_equal(msg_encode(MSG_keeper_recipient, &msg, packet, sizeof(packet), fds, &nfds),
-	    MSG_HEADER + 4 + 4 + 3);
+	    MSG_HEADER + 4 + 4 + 3 + 4);
 	packet[MSG_HEADER + 9] = 0;
 	assert_int_equal(
-	    msg_decode(MSG_keeper_recipient, packet + MSG_HEADER, 11, fds, 0, &(union msg_any){0}),
+	    msg_decode(MSG_keeper_recipient, packet + MSG_HEADER, 15, fds, 0, &(union msg_any){0}),
 	    -EBADMSG);
 }
 
 static void test_row_maximum(void **state)
 {
 	static char big[4096];
-	struct msg_keeper_recipient msg = {.request = 1, .local = {big, 600}};
+	struct msg_keeper_recipient msg = {.request = 1, .local = {big, 900}};
 	int fds[MSG_FDS_MAX];
 	unsigned nfds;
 

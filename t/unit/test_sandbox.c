@@ -174,16 +174,16 @@ static const struct {
     {"thread", try_thread, ALL},
     {"memory", try_memory, ALL},
     {"read file", try_read_file, ALL},
-    {"write file", try_write_file, P(SMTPD) | P(QMGR) | P(DNSCACHE)},
+    {"write file", try_write_file, P(SMTPD) | P(QMGR) | P(DNSCACHE) | P(KEEPER)},
     {"writable code", try_code, 0},
     {"map file for writing", try_file_map, P(QMGR)},
-    {"sync", try_sync, P(SMTPD) | P(QMGR)},
-    {"truncate", try_truncate, P(QMGR)},
+    {"sync", try_sync, P(SMTPD) | P(QMGR) | P(KEEPER)},
+    {"truncate", try_truncate, P(QMGR) | P(KEEPER)},
     {"fallocate", try_fallocate, P(QMGR)},
     {"open for reading", try_open_read, P(QMGR) | P(KEEPER)},
-    {"open for writing", try_open_write, P(QMGR)},
-    {"create", try_create, P(QMGR)},
-    {"unlink", try_unlink, P(QMGR)},
+    {"open for writing", try_open_write, P(QMGR) | P(KEEPER)},
+    {"create", try_create, P(QMGR) | P(KEEPER)},
+    {"unlink", try_unlink, P(QMGR) | P(KEEPER)},
     {"socket unix", try_socket_unix, P(KEEPER)},
     {"socket inet", try_socket_inet, P(DELIVER) | P(DNSCACHE)},
     {"socket netlink", try_socket_raw, 0},
@@ -372,11 +372,39 @@ static int run_below(enum sandbox_profile profile)
 static void test_only_below(void **state)
 {
 	(void)state;
+	memcpy(strrchr(below, '-') + 1, "XXXXXX", 6);
 	assert_non_null(mkdtemp(below));
 	int status = status_of(SANDBOX_QMGR, run_below);
 	assert_int_equal(rmdir(below), 0);
 	assert_int_equal(status, 0);
 	assert_int_equal(sandbox_only_below("/tmp/baton-no-such-folder"), -ENOENT);
+}
+
+static int run_write_below(enum sandbox_profile profile)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "%s/file", below);
+	int e = sandbox_write_only_below(below);
+	if (e == -EOPNOTSUPP)
+		return 0;
+	if (e != 0 || sandbox_enter(profile) != 0)
+		return 2;
+	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, "x", 1) != 1 || ftruncate(fd, 0) != 0 || unlink(name) != 0)
+		return 3;
+	if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0)
+		return 4;
+	return open(path, O_RDWR) >= 0 || errno != EACCES || unlink(path) == 0 ? 5 : 0;
+}
+
+static void test_write_only_below(void **state)
+{
+	(void)state;
+	memcpy(strrchr(below, '-') + 1, "XXXXXX", 6);
+	assert_non_null(mkdtemp(below));
+	int status = status_of(SANDBOX_KEEPER, run_write_below);
+	assert_int_equal(rmdir(below), 0);
+	assert_int_equal(status, 0);
 }
 
 static int make_file(void **state)
@@ -401,6 +429,7 @@ int main(void)
 	    cmocka_unit_test(test_older_threads),
 	    cmocka_unit_test(test_logged_once),
 	    cmocka_unit_test(test_only_below),
+	    cmocka_unit_test(test_write_only_below),
 	};
 	return cmocka_run_group_tests_name("sandbox", tests, make_file, remove_file);
 }
