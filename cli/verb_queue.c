@@ -147,7 +147,7 @@ int verb_sites(const struct conf *conf, int argc, char **argv)
 	if (r)
 		return r;
 	tool.arg = &json;
-	r = tool_ask(&tool, MSG_tool_sites, &(struct msg_tool_sites){0}, &handlers);
+	r = tool_ask(&tool, MSG_tool_sites, &(struct msg_tool_sites){.count = 1}, &handlers);
 	tool_close(&tool);
 	return r;
 }

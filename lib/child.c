@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/counters.h"
+#include "lib/board.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/priv.h"
@@ -173,7 +173,7 @@ static void check_fds(void)
 			log_fatal("descriptor %d is missing: this program is started by baton", fd);
 	if (close_range(CHILD_FD_FIRST_FREE, ~0u, 0) && errno != ENOSYS)
 		log_fatal("close_range: %s", strerror(errno));
-	for (int fd = CHILD_MASTER; fd <= CHILD_SHARED; fd++)
+	for (int fd = CHILD_MASTER; fd < CHILD_FD_FIRST_FREE; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(CHILD_MASTER, F_SETFL, O_NONBLOCK);
 }
@@ -258,6 +258,16 @@ static void start_channel(void)
 		log_fatal("out of memory");
 }
 
+/* attach_board - our parts of it; from then on nothing else of it can be written */
+static void attach_board(void)
+{
+	if (board_attach(CHILD_COUNTERS, (unsigned)number_env("BATON_PAGE")))
+		log_warnx("counters of this process are not shared");
+	if (child->board)
+		child->board(CHILD_COUNTERS);
+	close(CHILD_COUNTERS);
+}
+
 /* child_start - from exec to READY */
 const struct child_self *child_start(const struct child *role, int argc, char **argv)
 {
@@ -270,8 +280,7 @@ const struct child_self *child_start(const struct child *role, int argc, char **
 	log_open(CHILD_LOG, target && strcmp(target, "syslog") == 0 ? LOG_TO_SYSLOG : LOG_TO_STDERR,
 	    role_name(role->role), self.instance);
 	ignore_signals();
-	if (counters_attach(CHILD_COUNTERS))
-		log_warnx("counters of this process are not shared");
+	attach_board();
 	wait_config();
 	tzset();
 	loop_init();

@@ -4,9 +4,11 @@
  *
  *   argv: [name, instance]     e.g. { "smtpd", "1" }
  *   descriptors: 0 and 1 /dev/null, 2 the log, CHILD_MASTER the channel to master,
- *                CHILD_LOCK the spool lock (held open, never used), CHILD_COUNTERS a memfd,
- *                CHILD_SHARED what the processes of the role share (lib/tally.h), else /dev/null
- *   environment: TZ; BATON_LOG "stderr" or "syslog" (what descriptor 2 is); where master runs as
+ *                CHILD_LOCK the spool lock (held open, never used), CHILD_COUNTERS the board
+ *                (closed once its parts are mapped), CHILD_SHARED what the processes of the role
+ *                share (lib/tally.h), CHILD_BOARD the board for who only reads it; or /dev/null
+ *   environment: TZ; BATON_LOG "stderr" or "syslog" (what descriptor 2 is); BATON_PAGE the number
+ *                of its page on the board (lib/board.h); where master runs as
  *                root BATON_UID and BATON_GID (numbers: master looked the user up at its own
  *                start) and BATON_CHROOT (the empty folder to be locked into)
  *
@@ -28,7 +30,8 @@ enum {
 	CHILD_LOCK = 4,
 	CHILD_COUNTERS = 5,
 	CHILD_SHARED = 6,
-	CHILD_FD_FIRST_FREE = 7
+	CHILD_BOARD = 7,
+	CHILD_FD_FIRST_FREE = 8
 };
 
 enum { CHILD_LAST_MS = 800 }; /* from master's death to the end of a role that has last words */
@@ -43,6 +46,8 @@ struct child {
 	const struct chan_handlers *master;
 	/* `prepare` has made use of the keys in conf.files: they are forgotten afterwards. */
 	bool forgets_files;
+	/* Maps more of the board than the page that is ours, while its descriptor is there. */
+	void (*board)(int fd);
 	/* Before the chroot and as root: 0 or -E..., which ends the process (EXIT_TEMPORARY). */
 	int (*prepare)(const struct conf *conf);
 	/*

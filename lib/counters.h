@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Counters in shared memory: one page of numbers per process, which the process alone writes and
- * master (and later the metrics listener) reads without asking anyone. The names stand in
- * lib/counters.def. A page is a sealed memfd that master makes for each place (role, instance) and
- * hands to whoever fills that place, as descriptor CHILD_COUNTERS: counts go on rising when a child
- * is replaced, gauges begin at 0.
+ * others read without asking anyone. The names stand in lib/counters.def. The pages lie on the
+ * board (lib/board.h), one for each place (role, instance): counts go on rising when a child is
+ * replaced, gauges begin at 0.
  *
- * counter_add() works from any thread and at any time: before counters_attach() (tools, tests) it
+ * counter_add() works from any thread and at any time: before counters_use() (tools, tests) it
  * counts in memory of its own. A value read is never torn; values of one page are not of one
  * moment.
  */
@@ -24,11 +23,7 @@ enum counter {
 
 enum counter_kind { COUNT, GAUGE };
 
-#define COUNTERS_MAGIC 0x4241544f4e435431ull /* "BATONCT1" */
-
 struct counters_page {
-	uint64_t magic;
-	uint64_t n; /* COUNTERS of the build that made the page */
 	uint64_t v[COUNTERS];
 };
 
@@ -64,17 +59,5 @@ const char *counter_name(enum counter c);
 const char *counter_help(enum counter c);
 bool counter_is_gauge(enum counter c);
 
-/*
- * Makes a page: a memfd that can't be resized any more (*fd, close-on-exec, the caller's) and its
- * mapping in this process. Returns NULL with errno set. A page is never unmapped by its maker as
- * long as its place exists.
- */
-struct counters_page *counters_create(int *fd);
-void counters_free(struct counters_page *page);
-
-/*
- * Makes the page behind fd this process's own, its gauges 0; fd may be closed afterwards. Returns
- * 0, -EBADMSG for a page of another build or a wrong size, or another -E...; then this process
- * counts in memory of its own.
- */
-int counters_attach(int fd);
+/* Makes that page this process's own, its gauges 0; what was counted before goes along. */
+void counters_use(struct counters_page *page);

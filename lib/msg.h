@@ -97,7 +97,13 @@ enum submit_verdict {
 	SUBMIT_OVER = 2,      /* more recipients than an hour has for one user */
 	SUBMIT_TEMPFAIL = 3
 };
-enum control_verb { CONTROL_STATUS = 0, CONTROL_RELOAD = 1, CONTROL_ALIASES = 2 };
+/* CONTROL_BOARD is answered by tool_board */
+enum control_verb {
+	CONTROL_STATUS = 0,
+	CONTROL_RELOAD = 1,
+	CONTROL_ALIASES = 2,
+	CONTROL_BOARD = 3
+};
 
 /* Makes a msg_bytes of a C string or of a pointer and length. */
 struct msg_bytes msg_str(const char *text);

@@ -223,6 +223,9 @@ struct query_site {
 	uint64_t probe_ms;                /* wall clock of the next try when down; else 0 */
 	uint64_t trouble_ms;              /* wall clock of the last trouble; 0: none */
 	struct msg_bytes trouble;         /* its words; "" without any */
+	/* what was learned of it: until when (wall clock); 0: it isn't so */
+	uint64_t steps_ms; /* served one command at a time */
+	uint64_t ipv4_ms;  /* spared IPv6 */
 };
 
 /* "up", "down", "probing", "paused". */

@@ -22,6 +22,7 @@
 #include "master/listen.h"
 #include "master/order.h"
 #include "master/reload.h"
+#include "master/spawn.h"
 
 enum { TOOLS_MAX = 32, REASON_MAX = 4096 };
 
@@ -55,11 +56,7 @@ static void put_processes(struct wire_out *out)
 static void put_counters(struct wire_out *out)
 {
 	for (unsigned c = 0; c < COUNTERS; c++) {
-		uint64_t sum = counter_read(counters_mine, (enum counter)c);
-		for (struct place *p = place_next(NULL); p; p = place_next(p))
-			/* what a gauge said when its process ended is no state any more */
-			if (p->pid || !counter_is_gauge((enum counter)c))
-				sum += counter_read(p->counters, (enum counter)c);
+		uint64_t sum = board_sum(spawn_board(NULL), (enum counter)c);
 		if (sum > 0)
 			status_put_counter(out, counter_name((enum counter)c), sum);
 	}
@@ -75,6 +72,14 @@ static void answer_status(struct chan *chan)
 	put_counters(&out);
 	CHAN_SEND(
 	    chan, tool_controlled, .ok = 1, .text = msg_str(""), .rows = msg_bytes(buf, out.len));
+}
+
+/* answer_board - what it takes to read it all, as often as one likes */
+static void answer_board(struct chan *chan)
+{
+	int reader = -1;
+	spawn_board(&reader);
+	CHAN_SEND(chan, tool_board, .board = reader);
 }
 
 /* answer_reload - done, or why not */
@@ -99,6 +104,9 @@ static void on_control(struct chan *chan, union msg_any *msg, void *arg)
 		break;
 	case CONTROL_ALIASES:
 		order_aliases(chan);
+		break;
+	case CONTROL_BOARD:
+		answer_board(chan);
 		break;
 	default:
 		CHAN_SEND(chan, tool_controlled, .ok = 0, .text = msg_str("unknown verb"),

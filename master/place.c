@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/board.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -20,6 +21,8 @@
 #include "master/tree.h"
 
 enum { PLACES_MAX = 3 * WORKERS_MAX + SERVICES };
+
+_Static_assert(PLACES_MAX + 1 <= BOARD_PAGES, "each place has a page, and so has master");
 
 static struct place places[PLACES_MAX];
 static unsigned nplaces; /* how many were ever filled */
@@ -80,12 +83,9 @@ static struct place *new_place(const struct service *service, unsigned instance)
 	struct place *p = &places[nplaces];
 	if (instance > service->places || nplaces == PLACES_MAX)
 		return NULL;
-	*p = (struct place){.service = service, .instance = instance, .counters_fd = -1};
+	*p = (struct place){.service = service, .instance = instance, .page = nplaces + 1};
 	p->timer = evtimer_new(loop_base(), on_timer, p);
-	p->counters = counters_create(&p->counters_fd);
-	if (p->counters)
-		p->counters_fd = spawn_high_fd(p->counters_fd);
-	if (!p->timer || p->counters_fd < 0) {
+	if (!p->timer) {
 		log_warn("no room for another process");
 		return NULL;
 	}
@@ -107,11 +107,28 @@ struct place *place_vacant(const struct service *service)
 	return new_place(service, instances + 1);
 }
 
+/* publish - for the readers of the board */
+static void publish(const struct place *p)
+{
+	struct board_head *head = &spawn_board(NULL)->head;
+	head->row[p->page] = (struct board_row){.role = (uint8_t)p->service->role,
+	    .instance = (uint16_t)p->instance,
+	    .alive = p->pid != 0,
+	    .serves = place_serves(p),
+	    .pid = (uint32_t)p->pid,
+	    .starts = p->starts,
+	    .crashes = p->crashes,
+	    .ready_ms = p->ready_ms};
+	if (head->used <= p->page)
+		__atomic_store_n(&head->used, p->page + 1, __ATOMIC_RELEASE);
+}
+
 /* enter - the one place where a state changes; ms: what the state's timer is set to, 0 for none */
 static void enter(struct place *p, enum place_state state, int64_t ms)
 {
 	log_debug("%s: %s -> %s", place_name(p), state_names[p->state], state_names[state]);
 	p->state = state;
+	publish(p);
 	if (ms == 0) {
 		evtimer_del(p->timer);
 		return;

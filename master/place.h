@@ -15,7 +15,6 @@
 #include <sys/types.h>
 
 #include "lib/chan.h"
-#include "lib/counters.h"
 #include "master/services.h"
 
 #define START_MAX_MS 30000 /* from exec to READY; then it is killed and counts as crashed */
@@ -42,8 +41,7 @@ struct place {
 	pid_t pid;   /* 0: none */
 	struct chan *chan;
 	struct event *timer; /* of the state: back-off, start, drain or leave */
-	struct counters_page *counters;
-	int counters_fd;
+	unsigned page; /* of the board: lib/board.h */
 	int64_t started_ms, ready_ms; /* monotonic; ready_ms 0: not yet */
 	unsigned starts, crashes;
 	unsigned failures; /* ends in a row that came too soon */

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/board.h"
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/priv.h"
@@ -26,7 +27,8 @@
 enum { FD_LOW = 16, ENV_MAX = 16, TEXT_MAX = PATH_MAX + 32 };
 
 static char libexec[PATH_MAX];
-static int null_fd = -1, lock = -1, log_fd = -1, tally_fd = -1;
+static int null_fd = -1, lock = -1, log_fd = -1, tally_fd = -1, board_fd = -1, reader_fd = -1;
+static struct board *board;
 static bool log_is_syslog;
 static char chroot_to[PATH_MAX];
 
@@ -76,8 +78,21 @@ int spawn_init(int lock_fd)
 	tally_fd = tally_create();
 	if (tally_fd < 0)
 		return tally_fd;
+	board = board_create(&board_fd, &reader_fd);
+	if (!board)
+		return -errno;
 	tally_fd = spawn_high_fd(tally_fd);
-	return tally_fd < 0 ? -errno : 0;
+	board_fd = spawn_high_fd(board_fd);
+	reader_fd = spawn_high_fd(reader_fd);
+	return tally_fd < 0 || board_fd < 0 || reader_fd < 0 ? -errno : 0;
+}
+
+/* spawn_board - master's mapping of it */
+struct board *spawn_board(int *reader)
+{
+	if (reader)
+		*reader = reader_fd;
+	return board;
 }
 
 /* spawn_ended - what the workers share must not go on counting it */
@@ -151,13 +166,16 @@ static void put_env(struct environment *env, const char *name, const char *value
 }
 
 /* fill_env - what lib/child.h promises */
-static void fill_env(struct environment *env, const struct service *service)
+static void fill_env(struct environment *env, const struct place *place)
 {
+	const struct service *service = place->service;
 	char number[32];
 	const char *tz = getenv("TZ");
 	env->n = 0;
 	put_env(env, "TZ", tz && *tz ? tz : ":/etc/localtime");
 	put_env(env, "BATON_LOG", log_is_syslog ? "syslog" : "stderr");
+	snprintf(number, sizeof(number), "%u", place->page);
+	put_env(env, "BATON_PAGE", number);
 	if (!priv_is_root())
 		return;
 	struct service_user user = service_user(service);
@@ -183,8 +201,9 @@ static void become_program(
 	    [CHILD_LOG] = log_fd,
 	    [CHILD_MASTER] = chan,
 	    [CHILD_LOCK] = lock,
-	    [CHILD_COUNTERS] = place->counters_fd,
-	    [CHILD_SHARED] = place->service->role == ROLE_SMTPD ? tally_fd : null_fd};
+	    [CHILD_COUNTERS] = board_fd,
+	    [CHILD_SHARED] = place->service->role == ROLE_SMTPD ? tally_fd : null_fd,
+	    [CHILD_BOARD] = place->service->role == ROLE_SMTPD ? reader_fd : null_fd};
 	char *list[ENV_MAX + 1] = {NULL};
 
 	spawn_reset_signals();
@@ -215,7 +234,7 @@ int spawn_child(struct place *place, int *chan_fd)
 	int pair[2];
 
 	snprintf(number, sizeof(number), "%u", place->instance);
-	fill_env(&env, place->service);
+	fill_env(&env, place);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return -errno;
 	/* as everything that become_program() moves: above the numbers it moves to */

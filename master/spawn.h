@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "lib/board.h"
 #include "master/tree.h"
 
 /*
@@ -19,6 +20,9 @@ int spawn_init(int lock_fd);
  * one of the standard three. -1 with errno set.
  */
 int spawn_high_fd(int fd);
+
+/* The board of the instance, once spawn_init() was called; *reader: for who may only read it. */
+struct board *spawn_board(int *reader);
 
 /* What children log to: the descriptor (kept, closed by the next call), and whether it is syslog.
  */

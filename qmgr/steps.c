@@ -27,9 +27,13 @@ void steps_heard(struct site *site, uint8_t ahead)
 	keep_changed(site);
 }
 
+uint64_t steps_until(const struct site *site)
+{
+	uint64_t end = site->steps_ms + STEPS_MS;
+	return site->steps_ms && now_ms() < end ? end : 0;
+}
+
 uint8_t steps_pipelining(const struct site *site)
 {
-	if (site->steps_ms && now_ms() < site->steps_ms + STEPS_MS)
-		return CONF_PIPELINING_OFF;
-	return site->limits.pipelining;
+	return steps_until(site) ? CONF_PIPELINING_OFF : site->limits.pipelining;
 }

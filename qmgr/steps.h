@@ -19,5 +19,8 @@ struct site;
 /* A connection to the site ended. */
 void steps_heard(struct site *site, uint8_t ahead);
 
+/* Until when it is served step by step; 0: it isn't. */
+uint64_t steps_until(const struct site *site);
+
 /* How it may be spoken to: enum conf_pipelining, as configured or less. */
 uint8_t steps_pipelining(const struct site *site);

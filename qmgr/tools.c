@@ -14,10 +14,12 @@
 #include "qmgr/batch.h"
 #include "qmgr/dest.h"
 #include "qmgr/message.h"
+#include "qmgr/now.h"
 #include "qmgr/pause.h"
 #include "qmgr/query.h"
 #include "qmgr/site.h"
 #include "qmgr/sitecount.h"
+#include "qmgr/steps.h"
 
 #define SITES_SLICE 1000
 
@@ -153,6 +155,8 @@ static void view_site(const struct site *site, struct query_site *out)
 	    .active = site->flying,
 	    .probe_ms = site->probe_at,
 	    .trouble_ms = site->trouble ? site->trouble->at_ms : 0,
+	    .steps_ms = steps_until(site),
+	    .ipv4_ms = site->ipv4_until > now_ms() ? site->ipv4_until : 0,
 	    .trouble = msg_str(site->trouble ? site->trouble->text : "")};
 	for (const struct pool *pool = site->pools; pool; pool = pool->next) {
 		const struct dest *dest;
@@ -213,10 +217,14 @@ static void on_counted(void *arg)
 static void on_sites(struct chan *chan, union msg_any *m, void *arg)
 {
 	struct tool *t = arg;
-	(void)chan, (void)m;
+	(void)chan;
 	if (busy(t))
 		return;
 	t->site_at = 0;
+	if (!m->tool_sites.count) {
+		on_sites_slice(-1, 0, t);
+		return;
+	}
 	t->counting = true;
 	sitecount_start(on_counted, t);
 }
