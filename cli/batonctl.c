@@ -29,6 +29,8 @@ static const struct verb {
 	"stop delivery there, or the intake; without words what is paused", verb_pause},
     {"resume", "SITE | --domain D | in | out | --all [--json]", "undo a pause", verb_resume},
     {"sites", "[--json]", "state, connections and trouble of each site", verb_sites},
+    {"explain", EXPLAIN_USAGE, "what would happen now to mail for an address, and why",
+	verb_explain},
     {"dns", DNS_USAGE, "what dnscache says about a name, its figures, or forget a name", verb_dns},
     {"test-relay", RELAY_USAGE, "whether a route's hosts would take mail, step by step; sends none",
 	verb_test_relay},

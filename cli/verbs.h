@@ -25,6 +25,10 @@ int verb_resume(const struct conf *conf, int argc, char **argv);
 
 /* verb_why.c */
 int verb_why(const struct conf *conf, int argc, char **argv);
+/* verb_explain.c */
+#define EXPLAIN_USAGE "ADDRESS [--sender ADDRESS] [--client IP] [--json]"
+int verb_explain(const struct conf *conf, int argc, char **argv);
+
 /* verb_dns.c */
 #define DNS_USAGE "NAME TYPE [--json] | --stats [--json] | --flush NAME"
 int verb_dns(const struct conf *conf, int argc, char **argv);

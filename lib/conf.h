@@ -104,6 +104,16 @@ const struct conf_route *conf_route(
 void conf_site(const struct conf *c, const char *site, const char *const *mx, size_t nmx,
     const char *domain, struct conf_site *out);
 
+/* What a site block was found by. */
+enum conf_site_by { CONF_SITE_BY_NAME, CONF_SITE_BY_HOST, CONF_SITE_BY_DOMAIN, CONF_SITE_BY_ANY };
+
+/*
+ * The block that comes first of those that conf_site() puts together, as it was written; NULL where
+ * all is built in. For who has to say why a limit is what it is.
+ */
+const struct conf_site *conf_site_entry(const struct conf *c, const char *site,
+    const char *const *mx, size_t nmx, const char *domain, enum conf_site_by *by);
+
 /*
  * The site's name that the blocks give to a destination whose best MX host is `mx`: the title of
  * the block whose `domain` is the longest suffix of it, or NULL: then the site is called by that

@@ -71,17 +71,32 @@ static const struct conf_site *by_hosts(
 	return best;
 }
 
-/* match - name before MX suffix before domain, but for "*" */
-static const struct conf_site *match(const struct conf_index *x, const char *site,
-    const char *const *mx, size_t nmx, const char *domain, bool shipped)
+/* by_domain - the domain's own, or the longest ".parent" of it */
+static const struct conf_site *by_domain(
+    const struct conf_index *x, const char *domain, bool shipped)
 {
-	const struct conf_site *s = site[0] ? find(x, site, shipped, true) : NULL;
-	if (!s)
-		s = by_hosts(x, site, mx, nmx, shipped);
-	if (!s && domain[0])
-		s = find(x, domain, shipped, false);
+	const struct conf_site *s = domain[0] ? find(x, domain, shipped, false) : NULL;
 	for (const char *p = strchr(domain, '.'); !s && p; p = strchr(p + 1, '.'))
 		s = find(x, p, shipped, false);
+	return s;
+}
+
+/* match - name before MX suffix before domain, but for "*"; *by says which, where it isn't NULL */
+static const struct conf_site *match(const struct conf_index *x, const char *site,
+    const char *const *mx, size_t nmx, const char *domain, bool shipped, enum conf_site_by *by)
+{
+	enum conf_site_by which = CONF_SITE_BY_NAME;
+	const struct conf_site *s = site[0] ? find(x, site, shipped, true) : NULL;
+	if (!s) {
+		which = CONF_SITE_BY_HOST;
+		s = by_hosts(x, site, mx, nmx, shipped);
+	}
+	if (!s) {
+		which = CONF_SITE_BY_DOMAIN;
+		s = by_domain(x, domain, shipped);
+	}
+	if (by)
+		*by = which;
 	return s;
 }
 
@@ -111,7 +126,7 @@ void conf_site(const struct conf *c, const char *site, const char *const *mx, si
 	if (local)
 		out->connections = LOCAL_CONNECTIONS;
 	for (int shipped = 0; shipped < 2; shipped++) {
-		const struct conf_site *s = match(x, site, mx, nmx, domain, shipped);
+		const struct conf_site *s = match(x, site, mx, nmx, domain, shipped, NULL);
 		if (!s)
 			continue;
 		if (out->title == x->site_default.title) {
@@ -132,6 +147,21 @@ void conf_site(const struct conf *c, const char *site, const char *const *mx, si
 		out->probe_max = FIXED_HOP_PROBE_MS;
 	if (out->tls == CONF_TLS_UNSET)
 		out->tls = CONF_TLS_OPPORTUNISTIC;
+}
+
+/* conf_site_entry - the block itself */
+const struct conf_site *conf_site_entry(const struct conf *c, const char *site,
+    const char *const *mx, size_t nmx, const char *domain, enum conf_site_by *by)
+{
+	const struct conf_site *s = NULL;
+	for (int shipped = 0; !s && shipped < 2; shipped++)
+		s = match(c->index, site, mx, nmx, domain, shipped, by);
+	if (s)
+		return s;
+	*by = CONF_SITE_BY_ANY;
+	for (int shipped = 0; !s && shipped < 2; shipped++)
+		s = find(c->index, "*", shipped, false);
+	return s;
 }
 
 /* conf_site_name - what the blocks call a site with that MX host */

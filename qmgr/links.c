@@ -14,6 +14,7 @@
 #include "qmgr/claims.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/expand.h"
+#include "qmgr/explain.h"
 #include "qmgr/grant.h"
 #include "qmgr/lookup.h"
 #include "qmgr/message.h"
@@ -325,7 +326,8 @@ void link_release_segment(struct segment *seg)
 static void on_expanded(struct chan *chan, union msg_any *m, void *arg)
 {
 	(void)chan, (void)arg;
-	expand_answer(&m->keeper_expand_is);
+	if (!explain_heard_keeper(&m->keeper_expand_is))
+		expand_answer(&m->keeper_expand_is);
 }
 
 /* on_keeper_closed - asked again through the next link */
@@ -346,7 +348,8 @@ static const struct chan_handlers keeper_handlers = {
 static void on_site(struct chan *chan, union msg_any *m, void *arg)
 {
 	(void)chan, (void)arg;
-	lookup_answer(&m->dns_site_is);
+	if (!explain_heard_dns(&m->dns_site_is))
+		lookup_answer(&m->dns_site_is);
 }
 
 /* on_back - the resolvers are there again */

@@ -130,6 +130,16 @@ static struct site *site_get(
 	return site;
 }
 
+/* site_tls - what the route says before the site */
+uint8_t site_tls(const struct conf_route *route, uint8_t limits_tls)
+{
+	uint8_t tls = route && route->tls ? (uint8_t)route->tls : limits_tls;
+	/* That a secret goes in plaintext is for its route to say, not for a site. */
+	if (route && route->auth[0] && !route->tls && tls == CONF_TLS_NONE)
+		tls = CONF_TLS_OPPORTUNISTIC;
+	return tls;
+}
+
 /* pool_get - the site's pool for that way of delivery, made if needed */
 static struct pool *pool_get(
     struct site *site, enum transport transport, bool by_mx, const struct dest *dest)
@@ -137,10 +147,7 @@ static struct pool *pool_get(
 	const struct conf_route *route = dest ? dest->route : NULL;
 	const char *auth = route ? route->auth : "";
 	const char *source = dest && dest->source ? dest->source : "";
-	uint8_t tls = route && route->tls ? (uint8_t)route->tls : site->limits.tls;
-	/* That a secret goes in plaintext is for its route to say, not for a site. */
-	if (*auth && !route->tls && tls == CONF_TLS_NONE)
-		tls = CONF_TLS_OPPORTUNISTIC;
+	uint8_t tls = site_tls(route, site->limits.tls);
 	struct pool *pool;
 	DL_FOREACH (site->pools, pool)
 		if (pool->transport == transport && pool->by_mx == by_mx && pool->tls == tls &&

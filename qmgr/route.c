@@ -76,8 +76,8 @@ static size_t first_host(const struct conf_route *route, const char *domain)
 	return best;
 }
 
-/* hop_name - the destination of a route with fixed hosts: their names in order */
-static size_t hop_name(const struct conf_route *route, const char *domain, char *out, size_t size)
+/* route_hop_name - the destination of a route with fixed hosts: their names in order */
+size_t route_hop_name(const struct conf_route *route, const char *domain, char *out, size_t size)
 {
 	size_t n = 0, first = first_host(route, domain);
 	for (size_t i = 0; i < route->to.n; i++) {
@@ -87,21 +87,24 @@ static size_t hop_name(const struct conf_route *route, const char *domain, char 
 	return n;
 }
 
-/* source_of - where its mail leaves from: what the route says, the class, the sender; "": nobody */
-static const char *source_of(const struct rcpt *rcpt, const struct conf_route *route)
-{
-	if (route->source[0])
-		return route->source;
-	if (rcpt->class->source[0])
-		return rcpt->class->source;
-	return conf_source_of(child_self()->conf, rcpt->msg->sender);
-}
-
 /* connects - whether what the route leads to is a host of a network */
 static bool connects(const struct conf_route *route)
 {
 	enum conf_target_kind kind = route->to.v[0].kind;
 	return kind == CONF_TARGET_MX || kind == CONF_TARGET_RELAY || kind == CONF_TARGET_LMTP;
+}
+
+/* route_source - what the route says, the class, the sender */
+const char *route_source(
+    const struct conf_route *route, const struct class *class, const char *sender)
+{
+	if (!connects(route))
+		return "";
+	if (route->source[0])
+		return route->source;
+	if (class->source[0])
+		return class->source;
+	return conf_source_of(child_self()->conf, sender);
 }
 
 /* put_title - behind a mark, cut */
@@ -129,7 +132,7 @@ static struct dest *dest_of_route(
 		n = put(name, sizeof(name), 0, DEST_DISCARD);
 		break;
 	default:
-		n = hop_name(route, domain, name, sizeof(name) - 2 * TITLE_MAX - 4);
+		n = route_hop_name(route, domain, name, sizeof(name) - 2 * TITLE_MAX - 4);
 	}
 	bool own = route->auth[0] || route->source[0] || route->tls;
 	if (own)
@@ -169,7 +172,7 @@ static const struct conf_route *assign(struct rcpt *rcpt)
 		return NULL;
 	}
 	const struct conf_route *route = find_route(rcpt, domain);
-	const char *source = connects(route) ? source_of(rcpt, route) : "";
+	const char *source = route_source(route, rcpt->class, rcpt->msg->sender);
 	struct dest *dest = dest_of_route(route, source, domain);
 	if (!dest->domain_len && pause_covers_domain(domain, strlen(domain)))
 		dest = paused_dest(domain);

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+struct class;
+struct conf_route;
 struct rcpt;
 
 /*
@@ -21,3 +23,14 @@ void route_assign(struct rcpt *rcpt);
 
 /* An address apart: domain in lower case, "" for none. Both buffers have `size` bytes. */
 void route_split(const char *address, char *local, char *domain, size_t size);
+
+/*
+ * The name of a route's fixed hosts in the order in which the domain has them, "," between, cut to
+ * size without a NUL behind it. Returns its length.
+ */
+size_t route_hop_name(
+    const struct conf_route *route, const char *domain, char *out, size_t size);
+
+/* The title of the source that such mail leaves from; "": any address of the host. */
+const char *route_source(
+    const struct conf_route *route, const struct class *class, const char *sender);

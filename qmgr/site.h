@@ -144,6 +144,9 @@ void site_left(struct dest *dest);
 /* Nobody could tell where its mail goes: a site of its own, which is down. */
 void site_bind_trouble(struct dest *dest, const char *text);
 
+/* The TLS (enum conf_tls) of mail of that route (NULL: none) to a site that wants limits_tls. */
+uint8_t site_tls(const struct conf_route *route, uint8_t limits_tls);
+
 struct site *site_first(void);
 struct site *site_find(const char *name);
 unsigned site_count(void);

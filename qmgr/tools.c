@@ -13,6 +13,7 @@
 #include "lib/query.h"
 #include "qmgr/batch.h"
 #include "qmgr/dest.h"
+#include "qmgr/explain.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/pause.h"
@@ -26,6 +27,7 @@
 struct tool {
 	struct chan *chan;
 	struct query *query; /* under way */
+	struct explain *explain;
 	struct event *sites; /* the next slice of sites */
 	unsigned site_at;
 	/* a pause that is being written */
@@ -56,7 +58,8 @@ static void on_ended(void *arg)
 /* busy - one at a time */
 static bool busy(struct tool *t)
 {
-	bool is = t->query || t->waits || t->counting || evtimer_pending(t->sites, NULL);
+	bool is = t->query || t->explain || t->waits || t->counting ||
+		  evtimer_pending(t->sites, NULL);
 	if (is)
 		refuse(t->chan, "one request at a time");
 	return is;
@@ -76,6 +79,20 @@ static void on_change(struct chan *chan, union msg_any *m, void *arg)
 	struct tool *t = arg;
 	if (!busy(t))
 		t->query = query_change(chan, &m->tool_change, on_ended, t);
+}
+
+/* on_explained - the question is answered */
+static void on_explained(void *arg)
+{
+	((struct tool *)arg)->explain = NULL;
+}
+
+/* on_explain - tool_explain */
+static void on_explain(struct chan *chan, union msg_any *m, void *arg)
+{
+	struct tool *t = arg;
+	if (!busy(t))
+		t->explain = explain_start(chan, &m->tool_explain, on_explained, t);
 }
 
 /* free_tool - it is gone and nothing is under way for it */
@@ -235,6 +252,8 @@ static void on_closed(struct chan *chan, void *arg)
 	struct tool *t = arg;
 	if (t->query)
 		query_orphan(t->query);
+	if (t->explain)
+		explain_forget(t->explain);
 	sitecount_forget(t);
 	chan_free(chan);
 	t->gone = true;
@@ -250,6 +269,7 @@ static const struct chan_handlers handlers = {
 	    [MSG_tool_list] = on_list,
 	    [MSG_tool_change] = on_change,
 	    [MSG_tool_sites] = on_sites,
+	    [MSG_tool_explain] = on_explain,
 	    [MSG_tool_pause] = on_pause,
 	    [MSG_tool_pauses] = on_pauses,
 	},

@@ -232,6 +232,34 @@ static void test_sites(void **state)
 	conf_free(c);
 }
 
+/* What explain says: the block, and by which rule it was found. */
+static void test_site_entry(void **state)
+{
+	(void)state;
+	struct conf *c = conffile_good("site \"one\" { domain = \"mx.big.example\" }\n"
+				       "site \"dom.example\" { idle = 3s }\n");
+	const char *mx = "a.mx.big.example", *other = "a.else.where";
+	enum conf_site_by by;
+	const struct conf_site *s = conf_site_entry(c, "one", &mx, 1, "x.y", &by);
+	assert_string_equal(s->title, "one");
+	assert_int_equal(by, CONF_SITE_BY_NAME);
+	assert_int_equal(s->line, 1);
+	s = conf_site_entry(c, "z", &mx, 1, "dom.example", &by);
+	assert_string_equal(s->title, "one");
+	assert_int_equal(by, CONF_SITE_BY_HOST);
+	s = conf_site_entry(c, "z", &other, 1, "dom.example", &by);
+	assert_string_equal(s->title, "dom.example");
+	assert_int_equal(by, CONF_SITE_BY_DOMAIN);
+	assert_null(conf_site_entry(c, "z", &other, 1, "x.y", &by));
+	assert_int_equal(by, CONF_SITE_BY_ANY);
+	conf_free(c);
+	c = conffile_good("site \"*\" { idle = 3s }\n");
+	s = conf_site_entry(c, "z", &other, 1, "x.y", &by);
+	assert_string_equal(s->title, "*");
+	assert_int_equal(by, CONF_SITE_BY_ANY);
+	conf_free(c);
+}
+
 static void test_site_fields(void **state)
 {
 	(void)state;
@@ -348,6 +376,7 @@ int main(void)
 	    cmocka_unit_test(test_many_routes),
 	    cmocka_unit_test(test_sender_patterns),
 	    cmocka_unit_test(test_sites),
+	    cmocka_unit_test(test_site_entry),
 	    cmocka_unit_test(test_site_fields),
 	    cmocka_unit_test(test_site_names),
 	    cmocka_unit_test(test_relay),
