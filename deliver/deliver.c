@@ -8,7 +8,9 @@
 #include "deliver/links.h"
 #include "deliver/sasl.h"
 #include "deliver/secure.h"
+#include "lib/answers.h"
 #include "lib/child.h"
+#include "lib/log.h"
 #include "lib/loop.h"
 
 /*
@@ -20,7 +22,10 @@ enum { KEEP_BYTES = 2 << 20, BLOCKS_MAX = 1 << 20 };
 /* prepare - what libraries read of the system, while it can be seen */
 static int prepare(const struct conf *conf)
 {
-	int r = secure_prepare(conf);
+	int r = answers_attach(CHILD_SHARED);
+	if (r)
+		log_warnc(r, "dnscache's answers can't be read");
+	r = secure_prepare(conf);
 	return r ? r : sasl_prepare();
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/answers.h"
+#include "lib/counters.h"
 #include "lib/hash.h"
 #include "lib/loop.h"
 
@@ -16,6 +18,7 @@ struct resolve {
 	resolve_answer *answer;
 	void *arg;
 	struct event *timer;
+	bool told; /* the answer is there to be read: the timer runs out at once */
 	UT_hash_handle hh;
 	uint32_t len;
 	char domain[];
@@ -52,18 +55,45 @@ static void finish(
 	answer(arg, verdict, hosts, text);
 }
 
-/* on_deadline - dnscache is silent or not there */
+/* read_answer - if it is there still */
+static bool read_answer(struct resolve *q)
+{
+	struct msg_dns_site_is m;
+	if (!answers_find(q->kind, msg_bytes(q->domain, q->len), &m))
+		return false;
+	counter_add(C_dns_answers_read, 1);
+	finish(q, (enum dns_verdict)m.verdict, m.hosts, m.text);
+	return true;
+}
+
+/* arm - a question is never open for longer */
+static int arm(struct resolve *q)
+{
+	static const struct timeval now, max = {.tv_sec = RESOLVE_MAX_MS / 1000};
+	return event_add(q->timer, q->told ? &now : &max);
+}
+
+/* on_deadline - dnscache is silent or not there; or there is no need of it */
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
+	struct resolve *q = arg;
 	(void)fd;
 	(void)what;
-	finish(arg, DNS_TEMPFAIL, msg_str(""), msg_str("no answer from dnscache"));
+	if (q->told && read_answer(q))
+		return;
+	if (q->told) {
+		q->told = false;
+		ask(q);
+		if (arm(q) == 0)
+			return;
+	}
+	finish(q, DNS_TEMPFAIL, msg_str(""), msg_str("no answer from dnscache"));
 }
 
 struct resolve *resolve_site(
     enum dns_site_kind kind, struct msg_bytes domain, resolve_answer *answer, void *arg)
 {
-	static const struct timeval max = {.tv_sec = RESOLVE_MAX_MS / 1000};
+	struct msg_dns_site_is m;
 	struct resolve *q = calloc(1, sizeof(*q) + domain.len);
 	if (!q)
 		return NULL;
@@ -74,12 +104,14 @@ struct resolve *resolve_site(
 	q->len = domain.len;
 	memcpy(q->domain, domain.data, domain.len);
 	q->timer = event_new(loop_base(), -1, 0, on_deadline, q);
-	if (!q->timer || event_add(q->timer, &max) < 0)
+	q->told = answers_find(kind, domain, &m);
+	if (!q->timer || arm(q) < 0)
 		goto out;
 	HASH_ADD(hh, table, request, sizeof(q->request), q);
 	if (!hash_added(q))
 		goto out;
-	ask(q);
+	if (!q->told)
+		ask(q);
 	return q;
 out:
 	if (q->timer)
@@ -103,6 +135,7 @@ void resolve_link(struct chan *dnscache)
 	struct resolve *q, *next;
 	link_to_dnscache = dnscache;
 	HASH_ITER (hh, table, q, next) {
-		ask(q);
+		if (!q->told)
+			ask(q);
 	}
 }

@@ -2,7 +2,8 @@
 /*
  * Questions to dnscache: where mail for a domain goes, and which addresses a host has. A question
  * is answered exactly once, or cancelled; while there is no link to dnscache it waits, on a new
- * link it is asked again, and after RESOLVE_MAX_MS it is answered with DNS_TEMPFAIL.
+ * link it is asked again, and after RESOLVE_MAX_MS it is answered with DNS_TEMPFAIL. What dnscache
+ * said a moment ago isn't asked but read (lib/answers.h).
  */
 #pragma once
 

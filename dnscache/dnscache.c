@@ -11,6 +11,7 @@
 #include "dnscache/saved.h"
 #include "dnscache/serve.h"
 #include "dnscache/tools.h"
+#include "lib/answers.h"
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -21,12 +22,15 @@
 static struct resolver *resolver;
 static unsigned sockets;
 
-/* prepare - the descriptors that the questions in flight may use */
+/* prepare - what answers are told through, and the descriptors that questions in flight may use */
 static int prepare(const struct conf *conf)
 {
 	unsigned long limit = priv_raise_fd_limit();
+	int r = answers_serve(CHILD_SHARED);
 
 	(void)conf;
+	if (r)
+		log_warnc(r, "answers can't be shared");
 	/* Each question begins with one socket; a few have two, askers have one each. */
 	sockets = limit > 2 * SOCKETS_MAX ? SOCKETS_MAX : (unsigned)limit / 2;
 	return 0;
@@ -53,6 +57,7 @@ static void configure(const struct conf *conf)
 		    conf_in_nets(&conf->resolver.trusted, (const struct sockaddr *)&addrs[i]));
 	cache_resize(resolver_cache(resolver, RESOLVE_MAIL), conf->resolver.cache);
 	cache_resize(resolver_cache(resolver, RESOLVE_SIDE), conf->resolver.lookup_cache);
+	answers_drop(); /* addresses of another family may be wanted from now on */
 	serve_init(resolver, conf->deliver.ipv6);
 	tools_init(resolver);
 }
@@ -106,6 +111,7 @@ static void on_file(struct chan *chan, union msg_any *msg, void *arg)
 		else
 			log_debug("%zu names in the hosts file", hosts_names(hosts));
 		resolver_hosts(resolver, hosts);
+		answers_drop();
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dnscache/site.h"
+#include "lib/answers.h"
 #include "lib/chan.h"
 #include "lib/counters.h"
 #include "lib/hash.h"
@@ -96,12 +97,32 @@ static void request_free(struct request *req)
 	free(req);
 }
 
+/* site_is - the message that an answer is */
+static struct msg_dns_site_is site_is(uint32_t number, const struct site_answer *a)
+{
+	return (struct msg_dns_site_is){.request = number,
+	    .verdict = (uint8_t)a->verdict,
+	    .security = (uint8_t)a->security,
+	    .ttl_s = a->ttl_s,
+	    .site = msg_str(a->site),
+	    .hosts = msg_bytes(a->hosts, a->len),
+	    .text = msg_str(a->why)};
+}
+
+/* site_tell - to whoever asks next */
+static void site_tell(const struct site_answer *a)
+{
+	const struct msg_dns_site_is m = site_is(0, a);
+
+	answers_tell(a->kind, a->domain, &m);
+}
+
 /* site_say - the answer to SITE; the link's end is noticed by its own handler */
 static void site_say(struct link *link, uint32_t number, const struct site_answer *a)
 {
-	(void)CHAN_SEND(link->chan, dns_site_is, .request = number, .verdict = (uint8_t)a->verdict,
-	    .security = (uint8_t)a->security, .ttl_s = a->ttl_s, .site = msg_str(a->site),
-	    .hosts = msg_bytes(a->hosts, a->len), .text = msg_str(a->why));
+	const struct msg_dns_site_is m = site_is(number, a);
+
+	(void)chan_send(link->chan, MSG_dns_site_is, &m);
 }
 
 /* site_heard - a site is known, or not */
@@ -109,6 +130,7 @@ static void site_heard(const struct site_answer *answer, void *arg)
 {
 	struct request *req = arg;
 
+	site_tell(answer);
 	site_say(req->link, req->number, answer);
 	request_free(req);
 }
@@ -137,8 +159,8 @@ static void on_site(struct chan *chan, union msg_any *msg, void *arg)
 /* soon_heard - it is in the cache now, and nobody waits */
 static void soon_heard(const struct site_answer *answer, void *arg)
 {
-	(void)answer;
 	(void)arg;
+	site_tell(answer);
 }
 
 /* on_soon - domains that will be asked for next, as long as there is room for them */

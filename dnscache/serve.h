@@ -7,6 +7,9 @@
  * Each SITE and LOOKUP is answered once, within two times RESOLVE_DEADLINE_MS; SOON never is. An
  * asker that goes takes its questions with it; what they brought stays in the cache. One with more
  * than SERVE_REQUESTS_MAX open is answered DNS_TEMPFAIL until some are done.
+ *
+ * What is found out of a site, asked for or announced, is also put where qmgr and deliver can read
+ * it without a question (lib/answers.h).
  */
 #pragma once
 

@@ -22,6 +22,7 @@ struct address_wait {
 struct site_job {
 	struct resolver_wait mx; /* first: the resolver's word for the job */
 	struct resolver *resolver;
+	enum dns_site_kind kind; /* what is asked */
 	char domain[DNS_NAME_SIZE];
 	bool by_mx; /* hosts come from an MX set */
 	bool ipv6;
@@ -68,6 +69,8 @@ static void job_end(struct site_job *job, enum dns_verdict verdict, const char *
 	void *arg = job->arg;
 
 	memset(&answer, 0, offsetof(struct site_answer, hosts));
+	answer.kind = job->kind;
+	snprintf(answer.domain, sizeof(answer.domain), "%s", job->domain);
 	answer.verdict = verdict;
 	answer.security = job->security;
 	answer.ttl_s = job->ttl_s;
@@ -301,12 +304,13 @@ static void job_start(struct site_job *job, enum dns_site_kind kind, const char 
 {
 	struct dns_addr addr;
 
+	job->kind = kind;
 	if (dns_addr_parse(domain, len, &addr) == 0) {
 		literal(job, &addr);
 		return;
 	}
 	if (len > 2 && domain[0] == '[' && domain[len - 1] == ']') {
-		kind = DNS_SITE_HOST;
+		job->kind = DNS_SITE_HOST;
 		domain++;
 		len -= 2;
 	}
@@ -314,7 +318,7 @@ static void job_start(struct site_job *job, enum dns_site_kind kind, const char 
 		snprintf(job->domain, sizeof(job->domain), "destination");
 		job_fail(
 		    job, DNS_NODOMAIN, CACHE_NEGATIVE_MAX_S, "not a name that the DNS can have");
-	} else if (kind == DNS_SITE_MX) {
+	} else if (job->kind == DNS_SITE_MX) {
 		job->mx.done = mx_heard;
 		resolver_ask(job->resolver, DNS_MX, job->domain, &job->mx);
 	} else if (hosts_one(job) != 0) {

@@ -29,6 +29,8 @@ struct site_job;
 
 /* What is known of where a domain's mail goes. */
 struct site_answer {
+	enum dns_site_kind kind;
+	char domain[DNS_NAME_SIZE]; /* what was asked for, clean; an address without brackets */
 	enum dns_verdict verdict;
 	enum dns_security security; /* of the MX set; bogus if that or all the addresses are */
 	uint32_t ttl_s;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dnscache/serve.h"
+#include "lib/answers.h"
 #include "lib/chan.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -148,6 +149,7 @@ static void on_flush(struct chan *chan, union msg_any *msg, void *arg)
 	(void)arg;
 	for (int use = 0; good && use < RESOLVE_USES; use++)
 		n += cache_drop(resolver_cache(resolver, (enum resolver_use)use), name);
+	answers_drop(); /* the name may be a host of any of them */
 	(void)CHAN_SEND(chan, dns_flush_is, .request = m->request, .entries = n,
 	    .text = msg_str(good ? "" : "not a name that the DNS can have"));
 }

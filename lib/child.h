@@ -5,8 +5,9 @@
  *   argv: [name, instance]     e.g. { "smtpd", "1" }
  *   descriptors: 0 and 1 /dev/null, 2 the log, CHILD_MASTER the channel to master,
  *                CHILD_LOCK the spool lock (held open, never used), CHILD_COUNTERS the board
- *                (closed once its parts are mapped), CHILD_SHARED what the processes of the role
- *                share (lib/tally.h), CHILD_BOARD the board for who only reads it; or /dev/null
+ *                (closed once its parts are mapped), CHILD_SHARED what is shared beyond that:
+ *                smtpd lib/tally.h, dnscache, qmgr and deliver lib/answers.h, CHILD_BOARD the board
+ *                for who only reads it; or /dev/null
  *   environment: TZ; BATON_LOG "stderr" or "syslog" (what descriptor 2 is); BATON_PAGE the number
  *                of its page on the board (lib/board.h); where master runs as
  *                root BATON_UID and BATON_GID (numbers: master looked the user up at its own

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/answers.h"
 #include "lib/board.h"
 #include "lib/child.h"
 #include "lib/log.h"
@@ -29,6 +30,7 @@ enum { FD_LOW = 16, ENV_MAX = 16, TEXT_MAX = PATH_MAX + 32 };
 static char libexec[PATH_MAX];
 static int null_fd = -1, lock = -1, log_fd = -1, tally_fd = -1, board_fd = -1, reader_fd = -1;
 static struct board *board;
+static int answers_fd = -1, answers_reader_fd = -1;
 static bool log_is_syslog;
 static char chroot_to[PATH_MAX];
 
@@ -84,7 +86,14 @@ int spawn_init(int lock_fd)
 	tally_fd = spawn_high_fd(tally_fd);
 	board_fd = spawn_high_fd(board_fd);
 	reader_fd = spawn_high_fd(reader_fd);
-	return tally_fd < 0 || board_fd < 0 || reader_fd < 0 ? -errno : 0;
+	if (tally_fd < 0 || board_fd < 0 || reader_fd < 0)
+		return -errno;
+	e = answers_create(&answers_fd, &answers_reader_fd);
+	if (e)
+		return e;
+	answers_fd = spawn_high_fd(answers_fd);
+	answers_reader_fd = spawn_high_fd(answers_reader_fd);
+	return answers_fd < 0 || answers_reader_fd < 0 ? -errno : 0;
 }
 
 /* spawn_board - master's mapping of it */
@@ -93,6 +102,22 @@ struct board *spawn_board(int *reader)
 	if (reader)
 		*reader = reader_fd;
 	return board;
+}
+
+/* shared_fd - CHILD_SHARED of a role */
+static int shared_fd(enum role role)
+{
+	switch (role) {
+	case ROLE_SMTPD:
+		return tally_fd;
+	case ROLE_DNSCACHE:
+		return answers_fd;
+	case ROLE_QMGR:
+	case ROLE_DELIVER:
+		return answers_reader_fd;
+	default:
+		return null_fd;
+	}
 }
 
 /* spawn_ended - what the workers share must not go on counting it */
@@ -202,7 +227,7 @@ static void become_program(
 	    [CHILD_MASTER] = chan,
 	    [CHILD_LOCK] = lock,
 	    [CHILD_COUNTERS] = board_fd,
-	    [CHILD_SHARED] = place->service->role == ROLE_SMTPD ? tally_fd : null_fd,
+	    [CHILD_SHARED] = shared_fd(place->service->role),
 	    [CHILD_BOARD] = place->service->role == ROLE_SMTPD ? reader_fd : null_fd};
 	char *list[ENV_MAX + 1] = {NULL};
 

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include "lib/answers.h"
+#include "lib/counters.h"
 #include "lib/dns.h"
 #include "lib/hash.h"
 #include "lib/log.h"
@@ -29,6 +31,7 @@ struct lookup {
 };
 
 static struct lookup *all;    /* by age: the asked ones, then the line */
+static struct lookup *unsent; /* of the asked ones the first one that this turn's end sends */
 static struct lookup *line;   /* the first one that isn't asked */
 static unsigned nasked;       /* LOOKUPS_MAX at most */
 static struct event *timeout; /* of the oldest */
@@ -37,17 +40,47 @@ static struct lookup *unannounced; /* in the line, the first one that isn't */
 static unsigned nsoon;             /* announced and in the line */
 static void announce(struct loop_task *task);
 static struct loop_task announce_task = {.run = announce};
+static void read_or_ask(struct loop_task *task);
+static struct loop_task read_task = {.run = read_or_ask};
+static void answered(struct dest *dest, const struct msg_dns_site_is *m);
 static struct event *back_timer;
 static uint64_t back_at; /* now_ms() when the resolvers came back */
+
+/* domain_of - what is asked for */
+static struct msg_bytes domain_of(const struct lookup *l)
+{
+	return msg_bytes(l->dest->name, l->dest->domain_len);
+}
 
 /* ask - one question, or it stays unasked until there is a link */
 static void ask(const struct lookup *l)
 {
 	struct chan *chan = links_dnscache();
-	if (!chan)
-		return;
-	const struct msg_bytes domain = {.data = l->dest->name, .len = l->dest->domain_len};
-	CHAN_SEND(chan, dns_site, .request = l->request, .kind = DNS_SITE_MX, .domain = domain);
+	if (chan)
+		CHAN_SEND(chan, dns_site, .request = l->request, .kind = DNS_SITE_MX,
+		    .domain = domain_of(l));
+}
+
+/* read_or_ask - once a turn; who asked isn't told before he is done asking */
+static void read_or_ask(struct loop_task *task)
+{
+	struct msg_dns_site_is m;
+	unsigned nread = 0;
+	(void)task;
+	while (unsent && unsent != line) {
+		struct lookup *l = unsent;
+		if (nread == LOOKUPS_READ || !answers_find(DNS_SITE_MX, domain_of(l), &m)) {
+			unsent = l->next;
+			ask(l);
+			continue;
+		}
+		struct dest *dest = l->dest;
+		nread++;
+		counter_add(C_dns_answers_read, 1);
+		lookup_forget(dest);
+		answered(dest, &m);
+	}
+	unsent = NULL;
 }
 
 /* announce - once a turn: what is asked next, one message or more */
@@ -91,7 +124,9 @@ static void next(void)
 		leave_line(l);
 		l->request = ++last_request ? last_request : ++last_request;
 		nasked++;
-		ask(l);
+		if (!unsent)
+			unsent = l;
+		loop_defer(&read_task);
 	}
 }
 
@@ -116,6 +151,8 @@ void lookup_forget(struct dest *dest)
 		nasked--;
 	else
 		leave_line(l);
+	if (unsent == l)
+		unsent = l->next;
 	DL_DELETE(all, l);
 	free(l);
 	next();
@@ -158,6 +195,7 @@ void lookup_site(struct dest *dest)
 void lookup_linked(void)
 {
 	struct lookup *l;
+	unsent = NULL;
 	for (l = all; l != line; l = l->next)
 		ask(l);
 	/* what was announced to the last dnscache is unknown to this one */

@@ -2,7 +2,8 @@
 /*
  * Questions to dnscache: the site of a destination's domain. At most LOOKUPS_MAX are asked at a
  * time, the rest stand in line; a new link is asked again for all; one without an answer in
- * LOOKUP_MS counts as trouble for now. The answer binds the destination (qmgr/site.h).
+ * LOOKUP_MS counts as trouble for now. The answer binds the destination (qmgr/site.h). What
+ * dnscache said a moment ago isn't asked but read (lib/answers.h), LOOKUPS_READ of a turn.
  *
  * dnscache is told of the first LOOKUPS_SOON that stand in line, so that it works ahead; and it
  * tells when resolvers answer again after a silence: then sites that are down for want of an answer
@@ -15,6 +16,7 @@
 
 #define LOOKUPS_MAX      200
 #define LOOKUPS_SOON     2000 /* of those in line that are announced */
+#define LOOKUPS_READ     100  /* a turn stays short: beyond these the channel is asked */
 #define LOOKUP_MS        60000
 #define LOOKUP_TTL_MIN_S 30   /* an answer is kept at least so long */
 #define LOOKUP_TTL_MAX_S 3600 /* and at most so long */

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "lib/answers.h"
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -71,10 +72,13 @@ static const struct chan_handlers master = {
 	},
 };
 
-/* prepare - no file but the spool's, where the kernel can promise that */
+/* prepare - what dnscache tells; no file but the spool's, where the kernel can promise that */
 static int prepare(const struct conf *conf)
 {
-	int e = sandbox_only_below(conf->spool);
+	int e = answers_attach(CHILD_SHARED);
+	if (e)
+		log_warnc(e, "dnscache's answers can't be read");
+	e = sandbox_only_below(conf->spool);
 	return e == -EOPNOTSUPP ? 0 : e;
 }
 

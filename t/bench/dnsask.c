@@ -3,7 +3,9 @@
  * dnsask - dnscache on its own, under questions: starts the real program as master does, links
  * itself to it as its qmgr, and is the resolver that it asks. Prints "key=value" for what it saw.
  *
- *   dnsask PROGRAM latency N   N times the site of one known domain, one after another
+ *   dnsask PROGRAM latency N   N times the site of one known domain, one after another, as an asker
+ *                              comes by it (lib/answers.h, else a message); then N / 10 times
+ *                              by messages only (asked_)
  *   dnsask PROGRAM same N      N questions for one new domain at once
  *   dnsask PROGRAM once N      the sites of N domains, each asked twice, 200 at a time
  *   dnsask PROGRAM random N    N random names through a cache of 4 MiB
@@ -28,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/answers.h"
 #include "lib/child.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
@@ -39,6 +42,7 @@ enum { WINDOW = 200, DOMAINS_MAX = 2000000, SLOTS = 4 };
 static _Atomic uint8_t (*counts)[SLOTS]; /* by domain: MX, A, AAAA, anything else */
 static _Atomic uint64_t queries;
 static int resolver_fd;
+static int answers_writer, answers_reader;
 static pid_t child_pid;
 static char jail[] = "/tmp/dnsask.XXXXXX"; /* the empty folder that root locks it into */
 
@@ -210,7 +214,7 @@ static void run(const char *program, int master)
 	dup2(high, CHILD_MASTER);
 	dup2(null, CHILD_LOCK);
 	dup2(null, CHILD_COUNTERS);
-	dup2(null, CHILD_SHARED);
+	dup2(answers_writer, CHILD_SHARED);
 	dup2(null, CHILD_BOARD);
 	close_range(CHILD_FD_FIRST_FREE, ~0u, 0);
 	if (geteuid() == 0) {
@@ -234,6 +238,9 @@ static int start(const char *program, uint64_t cache)
 		die("socketpair");
 	fcntl(master[1], F_SETFL, O_NONBLOCK);
 	fcntl(link[1], F_SETFL, O_NONBLOCK);
+	if (answers_create(&answers_writer, &answers_reader) != 0 ||
+	    answers_attach(answers_reader) != 0)
+		die("answers");
 	if (geteuid() == 0 && mkdtemp(jail) == NULL)
 		die(jail);
 	child_pid = fork();
@@ -251,8 +258,8 @@ static int start(const char *program, uint64_t cache)
 	return link[0];
 }
 
-/* rss_kib - what the program holds in memory */
-static long rss_kib(void)
+/* own_kib - what the program holds in memory of its own; what it tells answers through is shared */
+static long own_kib(void)
 {
 	char path[64], line[256];
 	long kib = 0;
@@ -261,7 +268,7 @@ static long rss_kib(void)
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)child_pid);
 	f = fopen(path, "re");
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+		if (sscanf(line, "RssAnon: %ld", &kib) == 1)
 			break;
 	if (f != NULL)
 		fclose(f);
@@ -319,10 +326,12 @@ static int64_t nanoseconds(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* latency - one question after another; the answer is known from the first on */
-static void latency(int fd, unsigned n)
+/* latency - one question after another, known from the first on; how many were read */
+static unsigned latency(int fd, unsigned n, bool reads, const char *name)
 {
 	int64_t *took = calloc(n, sizeof(*took));
+	struct msg_dns_site_is m;
+	unsigned nread = 0;
 
 	if (took == NULL)
 		die("memory");
@@ -331,14 +340,20 @@ static void latency(int fd, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		int64_t begin = nanoseconds();
 
-		ask(fd, i + 1, "d1.test");
-		hear(fd);
+		if (reads && answers_find(DNS_SITE_MX, msg_str("d1.test"), &m)) {
+			nread++;
+			good += m.hosts.len > 0;
+		} else {
+			ask(fd, i + 1, "d1.test");
+			hear(fd);
+		}
 		took[i] = nanoseconds() - begin;
 	}
 	qsort(took, n, sizeof(*took), by_value);
-	printf("median_us=%.1f p99_us=%.1f\n", (double)took[n / 2] / 1e3,
+	printf("%smedian_us=%.1f %sp99_us=%.1f ", name, (double)took[n / 2] / 1e3, name,
 	    (double)took[n - n / 100 - 1] / 1e3);
 	free(took);
+	return nread;
 }
 
 /* many - questions about n names, at most WINDOW open; name writes the i-th one */
@@ -402,19 +417,20 @@ int main(int argc, char **argv)
 		return 100;
 	}
 	fd = start(argv[1], random ? 4 << 20 : 256 << 20);
-	before = rss_kib();
+	before = own_kib();
 	begin = clock_ms();
 	if (strcmp(argv[2], "latency") == 0)
-		latency(fd, n);
+		printf(
+		    "read=%u\n", latency(fd, n, true, "") + latency(fd, n / 10, false, "asked_"));
 	else
 		many(fd, strcmp(argv[2], "once") == 0 ? 2 * n : n,
 		    random                         ? name_random
 		    : strcmp(argv[2], "same") == 0 ? name_same
 						   : name_twice);
 	printf("good=%llu bad=%llu queries=%llu mx_of_first=%u most=%u seconds=%.2f "
-	       "rss_before_kib=%ld rss_kib=%ld\n",
+	       "own_before_kib=%ld own_kib=%ld\n",
 	    (unsigned long long)good, (unsigned long long)bad, (unsigned long long)queries,
-	    counts[1][0], most(), (double)(clock_ms() - begin) / 1e3, before, rss_kib());
+	    counts[1][0], most(), (double)(clock_ms() - begin) / 1e3, before, own_kib());
 	kill(child_pid, SIGKILL);
 	waitpid(child_pid, NULL, 0);
 	rmdir(jail);

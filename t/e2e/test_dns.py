@@ -22,6 +22,23 @@ def test_mx(house):
     b.stop()
 
 
+def answers_read(b):
+    """How many answers were read where dnscache told them, not asked for."""
+    count = re.search(r"(?m)^dns_answers_read +(\d+)", b.ctl("status"))
+    return int(count.group(1)) if count else 0
+
+
+def test_answers_are_read(house):
+    """What qmgr asked for a moment ago deliver reads without a question."""
+    hop_port, b = mx(house, {"other.test": "@ IN MX 10 mx1\nmx1 IN A 127.0.0.1"})
+    hop = house.sink(port=hop_port)
+    assert answers_read(b) == 0
+    b.smtp().send("a@client.example.test", "b@other.test", message("read"))
+    hop.wait(1, 15)
+    assert answers_read(b) == 1
+    b.stop()
+
+
 def test_no_mx_means_the_address(house):
     hop_port, b = mx(house, {"other.test": "@ IN A 127.0.0.1"})
     hop = house.sink(port=hop_port)

@@ -223,7 +223,7 @@ def dnsask(*args):
 
 
 def test_round_trip():
-    """A known answer over the real socket: 50 us is the promise on a quiet machine, checked here tenfold."""
+    """A known answer as an asker comes by it: 50 us is the promise on a quiet machine, checked here tenfold."""
     assert dnsask("latency", 20000)["median_us"] < (2000 if SANITIZED else 50 if SOAK else 500)
 
 
@@ -239,7 +239,7 @@ def test_memory_of_random_names():
     if SANITIZED:
         pytest.skip("a sanitizer's memory says nothing")
     got = dnsask("random", 1_000_000 if SOAK else 20_000)
-    assert got["rss_kib"] < got["rss_before_kib"] + 4096 + 4096, got
+    assert got["own_kib"] < got["own_before_kib"] + 4096 + 4096, got
 
 
 # -- DNSSEC, with unbound and NSD ---------------------------------------------------------------------
