@@ -58,7 +58,27 @@ static enum line_kind kind_of(const struct header *h, const char *line, size_t l
 	return field_name_len(line, n) > 0 ? LINE_FIELD : LINE_BODY;
 }
 
-/* take_line - one line of the section; 1 it goes on, 0 it ended, -E... */
+/* take_first - what was read of the body */
+static int take_first(struct header *h, const char *piece, size_t len)
+{
+	h->first = malloc(len);
+	if (!h->first)
+		return -ENOMEM;
+	memcpy(h->first, piece, len);
+	h->first_len = len;
+	return 0;
+}
+
+/* note_field - those whose lack is made good */
+static void note_field(struct header *h, const char *line, size_t len)
+{
+	size_t n = field_name_len(line, len);
+
+	h->has_from |= str_is_ci(line, n, "From");
+	h->has_date |= str_is_ci(line, n, "Date");
+}
+
+/* take_line - one line of the section; 1 it goes on, 2 without this line, 0 it ended, -E... */
 static int take_line(
     struct header *h, const char *line, size_t len, bool dot_ends, bool *message_ended)
 {
@@ -66,17 +86,13 @@ static int take_line(
 
 	switch (kind_of(h, line, len, dot_ends)) {
 	case LINE_FIELD:
-		if (str_is_ci(line, field_name_len(line, len), "From"))
-			h->has_from = true;
+		note_field(h, line, len);
 		/* fall through */
 	case LINE_FOLDED:
 		r = append(h, line, len);
-		/* A last line without its end would run into what follows. */
-		if (r == 0 && line[len - 1] != '\n')
-			r = append(h, "\n", 1);
 		return r ? r : 1;
 	case LINE_FROM:
-		return 1;
+		return 2;
 	case LINE_EMPTY:
 		h->ended = true;
 		return 0;
@@ -86,34 +102,54 @@ static int take_line(
 	case LINE_BODY:
 		break;
 	}
-	h->first = malloc(len);
-	if (!h->first)
-		return -ENOMEM;
-	memcpy(h->first, line, len);
-	h->first_len = len;
-	return 0;
+	return take_first(h, line, len);
+}
+
+/* read_piece - a line, or the next HEADER_PIECE bytes of one; its length, 0 at the end */
+static size_t read_piece(FILE *in, char *piece)
+{
+	size_t n = 0;
+	int c;
+
+	while (n < HEADER_PIECE && (c = getc_unlocked(in)) != EOF) {
+		piece[n++] = (char)c;
+		if (c == '\n')
+			break;
+	}
+	return n;
 }
 
 /* header_read - line by line to its end */
 int header_read(struct header *h, FILE *in, bool dot_ends, bool *message_ended)
 {
-	char *line = NULL;
-	size_t size = 0;
-	int r = 1;
+	char *piece = malloc(HEADER_PIECE);
+	bool inside = false,
+	     dropped = false; /* a line, the beginning of which was read, or left out */
+	int r = piece ? 1 : -ENOMEM;
 
 	*h = (struct header){0};
 	*message_ended = false;
 	while (r == 1) {
-		ssize_t n = getline(&line, &size, in);
+		size_t n = read_piece(in, piece);
 
-		if (n < 0) {
+		if (n == 0) {
 			*message_ended = true;
 			r = ferror(in) ? -EIO : 0;
 			break;
 		}
-		r = take_line(h, line, (size_t)n, dot_ends, message_ended);
+		if (!inside) {
+			r = take_line(h, piece, n, dot_ends, message_ended);
+			dropped = r == 2;
+			r = dropped ? 1 : r;
+		} else if (!dropped && append(h, piece, n)) {
+			r = -EMSGSIZE;
+		}
+		inside = piece[n - 1] != '\n';
 	}
-	free(line);
+	/* A last line without its end would run into what follows. */
+	if (r == 0 && h->len > 0 && h->text[h->len - 1] != '\n')
+		r = append(h, "\n", 1);
+	free(piece);
 	return r;
 }
 

@@ -10,14 +10,15 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define HEADER_MAX (1u << 20) /* bytes of a header section; more is an error */
+#define HEADER_MAX   (1u << 20)  /* bytes of a header section; more is an error */
+#define HEADER_PIECE (64u << 10) /* bytes of a line that are looked at at once */
 
 struct header {
 	char *text; /* fields as they came, Bcc lines gone, without the empty line */
 	size_t len, size;
-	char *first; /* a body line that was read too far: it isn't a field */
+	char *first; /* of the body: the beginning of a line that was read and is no field */
 	size_t first_len;
-	bool has_from;
+	bool has_from, has_date;
 	bool ended; /* by an empty line */
 };
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "cli/paths.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* paths_file - argument, environment, built-in */
 const char *paths_file(const char *file)
@@ -47,7 +49,8 @@ const struct conf *paths_load(const char *file, const char *who, bool lenient)
 	}
 	if (lenient) {
 		/* A host without any file is one with an empty file: nothing to say. */
-		if (file || strcmp(path, CONF_PATH_DEFAULT) != 0)
+		if (file || strcmp(path, CONF_PATH_DEFAULT) != 0 || access(path, F_OK) == 0 ||
+		    errno != ENOENT)
 			say_first(who, path, &msgs);
 		conf = conf_default();
 	} else {

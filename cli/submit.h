@@ -12,11 +12,11 @@
 #define SUBMIT_SOCKET "submit" /* name of the socket in `runtime` */
 #define SUBMIT_WAIT_S 330      /* longer than smtpd ever takes to answer */
 
-enum submit_verdict {
-	SUBMIT_OK,
-	SUBMIT_TEMPORARY, /* nobody there, or 4xx */
-	SUBMIT_NO_USER,   /* 5xx with 5.1.x for a recipient */
-	SUBMIT_REFUSED    /* any other 5xx */
+enum smtp_verdict {
+	SMTP_OK,
+	SMTP_TEMPORARY, /* nobody there, or 4xx */
+	SMTP_NO_USER,   /* 5xx with 5.1.x for a recipient */
+	SMTP_REFUSED    /* any other 5xx */
 };
 
 struct submit {
@@ -25,18 +25,21 @@ struct submit {
 	int code;         /* its code; 0: the connection broke */
 };
 
-/* Connects and greets. SUBMIT_OK, or SUBMIT_TEMPORARY with the reason in s->reply. */
-enum submit_verdict submit_open(struct submit *s, const char *runtime, const char *helo);
+/* The connected socket alone, with SUBMIT_WAIT_S as its timeout; -E.... */
+int submit_dial(const char *runtime);
+
+/* Connects and greets. SMTP_OK, or SMTP_TEMPORARY with the reason in s->reply. */
+enum smtp_verdict submit_open(struct submit *s, const char *runtime, const char *helo);
 
 /*
  * MAIL, then RCPT one by one; sender without <>. params: more of the command's parameters, each
  * with a space before it; "" for none.
  */
-enum submit_verdict submit_mail(struct submit *s, const char *sender, const char *params);
-enum submit_verdict submit_rcpt(struct submit *s, const char *recipient, const char *params);
+enum smtp_verdict submit_mail(struct submit *s, const char *sender, const char *params);
+enum smtp_verdict submit_rcpt(struct submit *s, const char *recipient, const char *params);
 
 /* DATA; then the stored form is written to s->out; then the end and its answer. */
-enum submit_verdict submit_data(struct submit *s);
-enum submit_verdict submit_end(struct submit *s);
+enum smtp_verdict submit_data(struct submit *s);
+enum smtp_verdict submit_end(struct submit *s);
 
 void submit_close(struct submit *s);

@@ -27,6 +27,7 @@
 #include "lib/priv.h"
 #include "master/config.h"
 #include "master/control.h"
+#include "master/drop.h"
 #include "master/listen.h"
 #include "master/log_target.h"
 #include "master/reap.h"
@@ -84,6 +85,7 @@ static void on_ready(void)
 	    LOG_STR("hostname", config_now()->hostname), LOG_STR("spool", config_now()->spool));
 	log_flush();
 	notify_send("READY=1");
+	drop_start();
 }
 
 /* open_stdio - nothing of ours may get the number of a standard descriptor */

@@ -11,6 +11,7 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "master/drop.h"
 #include "master/mailbox.h"
 #include "master/tree.h"
 
@@ -26,7 +27,7 @@ static void collect(evutil_socket_t sig, short what, void *arg)
 		struct place *place = place_find(pid);
 		if (place)
 			place_reaped(place, status);
-		else if (!mailbox_reaped(pid, status))
+		else if (!mailbox_reaped(pid, status) && !drop_reaped(pid, status))
 			log_debug("unknown process %ld ended", (long)pid);
 	}
 }

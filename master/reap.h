@@ -16,7 +16,8 @@ enum reap_verdict {
 	REAP_CRASH      /* a signal */
 };
 
-/* Begins to collect ended processes: places by place_reaped(), deliveries by mailbox_reaped(). */
+/* Begins to collect ended processes: places by place_reaped(), deliveries by mailbox_reaped(),
+ * pickups of dropped mail by drop_reaped(). */
 void reap_init(void);
 
 enum reap_verdict reap_judge(int status);

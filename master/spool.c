@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/drop.h"
 #include "lib/priv.h"
 #include "master/aliases.h"
 
@@ -61,7 +62,8 @@ int spool_prepare(const struct conf *conf, char *path)
 	    {conf->spool, "", 0711, self},
 	    {conf->spool, "segments", 0700, queue},
 	    {conf->spool, "index", 0700, queue},
-	    {conf->spool, "drop", 01733, self},
+	    {conf->spool, DROP_FOLDER, 01733, self},
+	    {conf->spool, DROP_REFUSED, 0700, self},
 	    {conf->spool, ALIASES_FOLDER, 0700, keeper},
 	    {conf->runtime, "", 0755, self},
 	    {conf->runtime, SPOOL_EMPTY, 0555, self},

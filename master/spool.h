@@ -13,9 +13,9 @@
 #define SPOOL_EMPTY "empty" /* the folder in `runtime` into which roles are locked */
 
 /*
- * Makes what lacks of spool, its folders segments, index (both qmgr's alone) and drop (1733), and
- * of runtime and its empty folder; gives modes and owners as they must be. Returns 0 or -E..., and
- * in `path` (of PATH_MAX bytes) what it was about.
+ * Makes what lacks of spool, its folders segments, index (both qmgr's alone), drop (1733) and
+ * refused (master's alone), and of runtime and its empty folder; gives modes and owners as they
+ * must be. Returns 0 or -E..., and in `path` (of PATH_MAX bytes) what it was about.
  */
 int spool_prepare(const struct conf *conf, char *path);
 

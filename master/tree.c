@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "master/config.h"
+#include "master/drop.h"
 #include "master/files.h"
 #include "master/links.h"
 #include "master/listen.h"
@@ -262,6 +263,7 @@ void tree_stop(int code)
 	state = TREE_STOPPING;
 	stop_code = code;
 	stop_began_ms = clock_ms();
+	drop_stop();
 	listen_close();
 	stop_timer = evtimer_new(loop_base(), kill_all, NULL);
 	if (stop_timer)

@@ -300,6 +300,8 @@ class Baton:
 
     def kill_tree(self):
         """kill -9 of every process at once, as a machine that loses power would."""
+        if not self.wrap:  # first of all: what ends now isn't reaped, and keeps its number
+            os.kill(self.master, signal.SIGSTOP)
         pids = [self.master, *self.pids()]
         if not self.wrap:  # so that none sees another one's death; strace can't follow that
             for pid in pids:
