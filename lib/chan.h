@@ -26,6 +26,12 @@ typedef void chan_handler(struct chan *chan, union msg_any *msg, void *arg);
 /* What a receiving role does with its messages: indexed by type, designated initialisers. */
 struct chan_handlers {
 	chan_handler *on[MSG_TYPES];
+	/*
+	 * NULL, or asked before every handler whether this peer may say that; it has answered when
+	 * it says no. Roles of the instance may by lib/msg.def alone; tools have people behind
+	 * them.
+	 */
+	bool (*may)(struct chan *chan, unsigned type, const union msg_any *msg, void *arg);
 	/* The peer is gone, or sent something wrong. Everything it had sent was handled. */
 	void (*closed)(struct chan *chan, void *arg);
 };

@@ -95,7 +95,8 @@ static int gate_pass(const struct gate *gate, struct parcel *parcel, size_t at)
 		msg_close_fds(type, &msg);
 		return gate_refuse(gate, type, len, "nobody expects it now");
 	}
-	gate->handlers->on[type](gate->chan, &msg, gate->arg);
+	if (!gate->handlers->may || gate->handlers->may(gate->chan, type, &msg, gate->arg))
+		gate->handlers->on[type](gate->chan, &msg, gate->arg);
 	msg_close_fds(type, &msg);
 	return (int)(MSG_HEADER + len);
 }

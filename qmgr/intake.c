@@ -141,6 +141,7 @@ static void take(struct segment *seg, const struct record *rec, const struct env
 	msg->ret = env->ret;
 	if (env->envid.len)
 		message_set_envid(msg, env->envid);
+	message_set_owner(msg, env->uid, env->user);
 	classify_message(env, envelope, rec->envelope_len);
 	add_rcpts(msg, envelope, rec->envelope_len);
 	if (!msg->left) {

@@ -158,6 +158,8 @@ int keys_put_msg_row(const struct row_msg *row, unsigned char buf[KEYS_ROW_MAX])
 	wire_put_u32(&w, row->next);
 	put_text(&w, row->sender, KEYS_ROW_MAX);
 	put_text(&w, row->envid, 128); /* RFC 3461 §4.4: at most 100 characters */
+	wire_put_u32(&w, row->uid);
+	put_text(&w, row->user, KEYS_USER_MAX);
 	return end_row(&w);
 }
 
@@ -179,6 +181,8 @@ int keys_get_msg_row(const void *data, size_t len, struct row_msg *row)
 	row->next = wire_get_u32(&in);
 	row->sender = get_text(&in);
 	row->envid = get_text(&in);
+	row->uid = wire_get_u32(&in);
+	row->user = get_text(&in);
 	return wire_in_end(&in);
 }
 

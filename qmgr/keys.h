@@ -29,9 +29,10 @@
 #define KEYS_DUE_MAX     (KEYS_DEST_MAX + KEYS_DUE_TAIL)
 #define KEYS_META_IDS    "ids" /* no name or ID up to this one may be given out again */
 #define KEYS_META_FORMAT "format"
-#define KEYS_FORMAT      "5" /* changes with any key or row: another one is put aside, rebuilt */
+#define KEYS_FORMAT      "6" /* changes with any key or row: another one is put aside, rebuilt */
 #define KEYS_CLASS_MAX   32  /* bytes of a class's name that a row keeps */
 #define KEYS_SENDER_MAX  256 /* bytes of a recipient's own sender */
+#define KEYS_USER_MAX    64 /* bytes of the name of who logged in; of a longer one nothing is kept */
 #define KEYS_META_PAUSE  "pause" /* then kind u8, name: since u64, until u64 (0: for good) */
 
 /* What becomes of a recipient: kept in its row. Numbers are on disk: append only. */
@@ -89,7 +90,9 @@ struct row_msg {
 	uint8_t ret;   /* RFC 3461: 0 not said, 1 FULL, 2 HDRS */
 	uint32_t left; /* recipients that still live */
 	uint32_t next; /* the next recipient number an expansion may give */
+	uint32_t uid;  /* whose mail it is: of this host; UINT32_MAX: not from here */
 	struct msg_bytes sender, envid;
+	struct msg_bytes user; /* or who had logged in; "": nobody */
 };
 
 struct row_rcpt {

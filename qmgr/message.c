@@ -63,6 +63,7 @@ struct message *message_new(uint64_t id, struct segment *segment, struct msg_byt
 		return NULL;
 	msg->id = id;
 	msg->segment = segment;
+	msg->uid = UINT32_MAX;
 	memcpy(msg->sender, sender.data, sender.len);
 	HASH_ADD(hh, table, id, sizeof(msg->id), msg);
 	if (!hash_added(msg)) {
@@ -100,6 +101,7 @@ struct message *message_load(uint64_t id, struct segment *segment, const struct 
 	msg->next_number = row->next;
 	message_rowed(msg);
 	message_set_envid(msg, row->envid);
+	message_set_owner(msg, row->uid, row->user);
 	return msg;
 }
 
@@ -129,6 +131,14 @@ void message_set_envid(struct message *msg, struct msg_bytes envid)
 	msg->envid = copy_text(envid);
 }
 
+/* message_set_owner - part of a name would be another's */
+void message_set_owner(struct message *msg, uint32_t uid, struct msg_bytes user)
+{
+	msg->uid = uid;
+	free(msg->user);
+	msg->user = uid == UINT32_MAX && user.len <= KEYS_USER_MAX ? copy_text(user) : NULL;
+}
+
 /* message_row - as the index keeps it */
 void message_row(const struct message *msg, struct row_msg *row)
 {
@@ -144,7 +154,9 @@ void message_row(const struct message *msg, struct row_msg *row)
 	    .left = msg->left,
 	    .next = msg->next_number,
 	    .sender = msg_str(msg->sender),
-	    .envid = msg_str(msg->envid ? msg->envid : "")};
+	    .envid = msg_str(msg->envid ? msg->envid : ""),
+	    .uid = msg->uid,
+	    .user = msg_str(msg->user ? msg->user : "")};
 }
 
 /* message_release - free what nothing needs */
@@ -157,6 +169,7 @@ bool message_release(struct message *msg)
 	segment->in_memory--;
 	young -= !msg->rowed;
 	free(msg->envid);
+	free(msg->user);
 	free(msg);
 	segment_unused(segment);
 	return true;

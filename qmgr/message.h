@@ -96,8 +96,10 @@ struct message {
 	uint32_t left; /* recipients that live, in memory or in the index only */
 	uint32_t next_number;
 	uint8_t write;
-	bool rowed;  /* the index has or gets a row of it */
-	uint8_t ret; /* RFC 3461 */
+	bool rowed;   /* the index has or gets a row of it */
+	uint8_t ret;  /* RFC 3461 */
+	uint32_t uid; /* whose mail it is, by the kernel's word; UINT32_MAX: not from this host */
+	char *user;   /* or who had logged in; NULL: nobody */
 	/* qmgr/report.c: the notice that gathers its recipients */
 	uint8_t notice_kind;
 	bool notice_paced;
@@ -127,6 +129,9 @@ void message_rowed(struct message *msg);
 uint64_t message_record_len(const struct message *msg);
 
 void message_set_envid(struct message *msg, struct msg_bytes envid);
+
+/* Whose mail it is: uid, or UINT32_MAX and the user who had logged in, "" for nobody. */
+void message_set_owner(struct message *msg, uint32_t uid, struct msg_bytes user);
 
 /* Frees it if nothing holds it any more; true when it is gone. */
 bool message_release(struct message *msg);

@@ -18,7 +18,7 @@ static struct {
 	unsigned submits, closed, segments;
 	uint64_t last_end;
 	int kept_fd;
-	bool free_on_submit;
+	bool free_on_submit, refuse;
 	size_t packets;
 } seen;
 
@@ -39,6 +39,14 @@ static void on_segment(struct chan *chan, union msg_any *msg, void *arg)
 	msg->qmgr_segment.file = -1;
 }
 
+static bool may(struct chan *chan, unsigned type, const union msg_any *msg, void *arg)
+{
+	(void)chan, (void)arg;
+	assert_int_equal(type, MSG_smtpd_submit);
+	seen.last_end = msg->smtpd_submit.end;
+	return !seen.refuse;
+}
+
 static void on_closed(struct chan *chan, void *arg)
 {
 	(void)chan, (void)arg;
@@ -46,7 +54,7 @@ static void on_closed(struct chan *chan, void *arg)
 }
 
 static const struct chan_handlers qmgr_side = {
-    .on = {[MSG_smtpd_submit] = on_submit}, .closed = on_closed};
+    .on = {[MSG_smtpd_submit] = on_submit}, .may = may, .closed = on_closed};
 static const struct chan_handlers smtpd_side = {
     .on = {[MSG_qmgr_segment] = on_segment}, .closed = on_closed};
 
@@ -211,6 +219,26 @@ static void test_handler_may_free(void **state)
 	turns(1);
 }
 
+/* A handler sees nothing that the receiver won't have of this peer; the channel stays. */
+static void test_not_every_peer_may(void **state)
+{
+	struct chan *smtpd, *qmgr;
+
+	(void)state;
+	pair(&smtpd, &qmgr, NULL);
+	seen.refuse = true;
+	CHAN_SEND(smtpd, smtpd_submit, .segment = 1, .end = 5);
+	turns(2);
+	assert_true(seen.submits == 0 && seen.last_end == 5 && seen.closed == 0);
+	seen.refuse = false;
+	CHAN_SEND(smtpd, smtpd_submit, .segment = 1, .end = 6);
+	turns(2);
+	assert_true(seen.submits == 1 && seen.last_end == 6 && seen.closed == 0);
+	chan_free(smtpd);
+	chan_free(qmgr);
+	turns(1);
+}
+
 /* What the gate refuses, each as raw bytes. */
 static void test_the_gate(void **state)
 {
@@ -301,6 +329,7 @@ int main(void)
 	    cmocka_unit_test(test_a_peer_that_never_reads_is_given_up),
 	    cmocka_unit_test(test_everything_sent_before_death_is_handled),
 	    cmocka_unit_test(test_handler_may_free),
+	    cmocka_unit_test(test_not_every_peer_may),
 	    cmocka_unit_test(test_the_gate),
 	    cmocka_unit_test(test_uninvited_descriptors_are_closed),
 	};

@@ -75,7 +75,9 @@ static void test_msg_row(void **state)
 				.left = 9,
 				.next = 10,
 				.sender = text("a@b"),
-				.envid = text("env")};
+				.envid = text("env"),
+				.uid = 11,
+				.user = text("u")};
 	int len = keys_put_msg_row(&in, buf);
 	assert_true(len > 0);
 	assert_int_equal(keys_get_msg_row(buf, (size_t)len, &out), 0);
@@ -84,6 +86,7 @@ static void test_msg_row(void **state)
 	assert_true(out.flags == 8 && out.ret == 2 && out.left == 9 && out.next == 10);
 	assert_int_equal(out.sender.len, 3);
 	assert_memory_equal(out.envid.data, "env", 3);
+	assert_true(out.uid == 11 && out.user.len == 1 && out.user.data[0] == 'u');
 	for (int cut = 0; cut < len; cut++)
 		assert_int_equal(keys_get_msg_row(buf, (size_t)cut, &out), -EBADMSG);
 	buf[0]++; /* a later version */
