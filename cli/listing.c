@@ -218,6 +218,7 @@ static void on_rows(struct chan *chan, union msg_any *msg, void *arg)
 		fputs("qmgr sent rows that cannot be read\n", stderr);
 		tool->result = TOOL_FAILED;
 	}
+	tool->own = msg->tool_rows.own;
 	tool->done = msg->tool_rows.last || r < 0;
 }
 
@@ -242,6 +243,7 @@ int listing_ask(const struct conf *conf, const struct query_filter *filter,
 		return r;
 	tool.arg = &asker;
 	r = tool_ask(&tool, MSG_tool_list, &ask, &handlers);
+	tool_say_own(&tool);
 	tool_close(&tool);
 	return r;
 }

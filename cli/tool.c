@@ -22,7 +22,7 @@ int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum
 	tool->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (tool->fd < 0 || connect(tool->fd, (struct sockaddr *)&addr, sizeof(addr))) {
 		const char *hint =
-		    errno == EACCES ? " (these verbs are for root and the instance's own user)"
+		    errno == EACCES ? " (you may not enter the folder of the sockets)"
 		    : errno == ENOENT || errno == ECONNREFUSED ? " (is baton running?)"
 							       : "";
 
@@ -58,6 +58,18 @@ static void on_refused(struct chan *chan, union msg_any *msg, void *arg)
 	tool->done = true;
 }
 
+/* on_not_allowed - who may, by the role's word */
+static void on_not_allowed(struct chan *chan, union msg_any *msg, void *arg)
+{
+	const struct msg_bytes text = msg->tool_refused.text;
+	struct tool *tool = arg;
+
+	(void)chan;
+	fprintf(stderr, "%.*s\n", (int)text.len, text.data);
+	tool->result = TOOL_NOT_ALLOWED;
+	tool->done = true;
+}
+
 /* tool_ask - one request, its answers */
 int tool_ask(
     struct tool *tool, enum msg_type type, const void *msg, const struct chan_handlers *handlers)
@@ -67,6 +79,7 @@ int tool_ask(
 
 	if (!all.on[MSG_tool_changed])
 		all.on[MSG_tool_changed] = on_refused;
+	all.on[MSG_tool_refused] = on_not_allowed;
 	if (r == -EPIPE || r == -ECONNRESET)
 		r = 0; /* why may wait to be read */
 	tool->done = false;
@@ -75,10 +88,8 @@ int tool_ask(
 	if (tool->done)
 		return tool->result;
 	if (r == -EPIPE || r == -ECONNRESET)
-		fprintf(stderr,
-		    "%s closed the connection: these verbs are for root and the "
-		    "instance's own user\n",
-		    role_name(tool->role));
+		fprintf(
+		    stderr, "%s closed the connection without an answer\n", role_name(tool->role));
 	else
 		fprintf(stderr, "%s: %s\n", role_name(tool->role), strerror(-r));
 	return TOOL_FAILED;
@@ -90,4 +101,11 @@ void tool_close(struct tool *tool)
 	if (tool->fd >= 0)
 		close(tool->fd);
 	tool->fd = -1;
+}
+
+/* tool_say_own - or an empty list would mean more than it does */
+void tool_say_own(const struct tool *tool)
+{
+	if (tool->own)
+		fputs("only your own mail was looked at\n", stderr);
 }

@@ -13,15 +13,17 @@
 
 enum {
 	TOOL_OK = 0,
-	TOOL_FAILED = 1,      /* the role said no, or something went wrong on the way */
-	TOOL_USAGE = 64,      /* EX_USAGE */
-	TOOL_UNREACHABLE = 69 /* EX_UNAVAILABLE: nobody serves the socket, or may not be asked */
+	TOOL_FAILED = 1,       /* the role said no, or something went wrong on the way */
+	TOOL_USAGE = 64,       /* EX_USAGE */
+	TOOL_UNREACHABLE = 69, /* EX_UNAVAILABLE: nobody serves the socket */
+	TOOL_NOT_ALLOWED = 77  /* EX_NOPERM: the role says who may */
 };
 
 struct tool {
 	int fd;
 	enum role role; /* whom we speak to */
 	bool done;      /* a handler sets it at the last answer */
+	bool own;       /* the answer was about the user's own mail only: a handler sets it */
 	int result;     /* TOOL_OK, TOOL_FAILED */
 	void *arg;
 };
@@ -41,3 +43,6 @@ int tool_ask(
     struct tool *tool, enum msg_type type, const void *msg, const struct chan_handlers *handlers);
 
 void tool_close(struct tool *tool);
+
+/* On stderr, for an answer that was about the user's own mail only: that it was. Else nothing. */
+void tool_say_own(const struct tool *tool);

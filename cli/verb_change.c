@@ -53,8 +53,11 @@ static void on_changed(struct chan *chan, union msg_any *msg, void *arg)
 		print_json(c, m);
 	else if (m->recipients || c->verb == QUERY_FLUSH)
 		print_text(c, m);
-	if (!m->recipients && c->verb != QUERY_FLUSH)
-		tool->result = filter_nothing();
+	if (m->recipients || c->verb == QUERY_FLUSH)
+		return;
+	tool->result = filter_nothing();
+	tool->own = m->own;
+	tool_say_own(tool);
 }
 
 /* ask - qmgr, which answers when the change is safe */

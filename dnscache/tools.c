@@ -14,9 +14,11 @@
 #include "dnscache/serve.h"
 #include "lib/answers.h"
 #include "lib/chan.h"
+#include "lib/child.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/rights.h"
 #include "lib/status.h"
 
 struct person {
@@ -194,27 +196,20 @@ void tools_link(int fd)
 		people++;
 }
 
-/* may_ask - root, or the user as whom this process runs */
-static bool may_ask(int fd)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-		return false;
-	return peer.uid == 0 || peer.uid == geteuid();
-}
-
-/* on_accept - one tool a turn */
+/* on_accept - one tool a turn; what is asked for tells who is written to: nothing for others */
 static void on_accept(evutil_socket_t listener, short what, void *arg)
 {
 	(void)what, (void)arg;
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (may_ask(fd))
-		tools_link(fd);
+	struct rights_peer peer;
+	const struct conf *conf = child_self()->conf;
+	int err = rights_peer(fd, conf, &peer);
+	if (err || !peer.admin)
+		rights_refuse(fd, ROLE_DNSCACHE, conf, err ? NULL : &peer);
 	else
-		close(fd);
+		tools_link(fd);
 }
 
 /* tools_listen - from now on */

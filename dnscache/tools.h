@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `batonctl dns`: connections of tools on the socket "dns" in `runtime`. For root and the
- * instance's own user; others find the connection closed. At most TOOLS_MAX at once.
+ * `batonctl dns`: connections of tools on the socket "dns" in `runtime`. For
+ * admins (lib/rights.h); others are told so. At most TOOLS_MAX at once.
  *
  * A tool asks as mail would (MX, addresses, TLSA) or as an smtpd would (PTR, TXT), is told how the
  * answer was come by, and may have a name forgotten in both caches.

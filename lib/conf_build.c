@@ -232,5 +232,7 @@ void conf_free(struct conf *c)
 	free(c->mailbox_path);
 	conf_target_clear(&c->mailbox_target);
 	conf_files_forget(c);
+	free(c->admin_uids.v);
+	free(c->admin_gids.v);
 	free(c);
 }

@@ -53,6 +53,12 @@ struct conf_addr {
 	uint16_t port;     /* host order */
 };
 
+/* Users or groups, by number. */
+struct conf_ids {
+	size_t n;
+	uint32_t *v;
+};
+
 struct conf_addrs {
 	size_t n;
 	struct conf_addr *v;
@@ -331,6 +337,9 @@ struct conf {
 	 * smtpd's workers derive the keys of TLS tickets from it.
 	 */
 	unsigned char secret[CONF_SECRET];
+	/* Who `admins` are, by master (master/admins.h), for qmgr and dnscache; its own user first.
+	 */
+	struct conf_ids admin_uids, admin_gids;
 
 	enum conf_mailbox_kind mailbox_kind;
 	char *mailbox_path;                /* mbox, maildir: with %u and ~ unexpanded; else "" */

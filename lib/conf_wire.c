@@ -16,7 +16,7 @@
 #include "lib/conf_raw.h"
 #include "lib/wire.h"
 
-#define CONF_WIRE_VERSION  0x42430004u
+#define CONF_WIRE_VERSION  0x42430005u
 #define CONF_WIRE_MAX      (64u << 20)
 #define CONF_WIRE_SECTIONS 100000u
 #define CONF_WIRE_FILES    1000u
@@ -120,6 +120,20 @@ static void put_files(struct wire_out *w, const struct conf *c, enum role role)
 	}
 }
 
+/* serves_tools - whether the role has to know admins by their numbers */
+static bool serves_tools(enum role role)
+{
+	return role == ROLE_QMGR || role == ROLE_DNSCACHE;
+}
+
+/* put_ids - counted */
+static void put_ids(struct wire_out *w, const struct conf_ids *ids)
+{
+	wire_put_u32(w, (uint32_t)ids->n);
+	for (size_t i = 0; i < ids->n; i++)
+		wire_put_u32(w, ids->v[i]);
+}
+
 /* conf_encode - the role's part */
 int conf_encode(const struct conf *c, enum role role, unsigned char **buf, size_t *len)
 {
@@ -137,6 +151,10 @@ int conf_encode(const struct conf *c, enum role role, unsigned char **buf, size_
 			put_section(&w, kind, conf_section_at(c, kind, i), role);
 	}
 	put_files(&w, c, role);
+	if (serves_tools(role)) {
+		put_ids(&w, &c->admin_uids);
+		put_ids(&w, &c->admin_gids);
+	}
 	int r = wire_out_end(&w);
 	if (r) {
 		wire_out_free(&w);
@@ -312,6 +330,20 @@ static int get_files(struct wire_in *w, struct conf *c)
 	return r;
 }
 
+/* get_ids - as many as the bytes that are left could hold */
+static int get_ids(struct wire_in *w, struct conf_ids *ids)
+{
+	uint32_t n = wire_get_u32(w);
+	if (n > CONF_LIST_MAX + 1 || n > wire_left(w) / sizeof(*ids->v))
+		return -EBADMSG;
+	ids->v = n ? calloc(n, sizeof(*ids->v)) : NULL;
+	if (n && !ids->v)
+		return -ENOMEM;
+	while (ids->n < n)
+		ids->v[ids->n++] = wire_get_u32(w);
+	return 0;
+}
+
 /* get_conf - all sections the role sees */
 static int get_conf(struct wire_in *w, struct conf *c)
 {
@@ -333,6 +365,10 @@ static int get_conf(struct wire_in *w, struct conf *c)
 	}
 	if (!r)
 		r = get_files(w, c);
+	if (!r && serves_tools(role))
+		r = get_ids(w, &c->admin_uids);
+	if (!r && serves_tools(role))
+		r = get_ids(w, &c->admin_gids);
 	return r ? r : wire_in_end(w);
 }
 

@@ -18,7 +18,9 @@
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/rights.h"
 #include "lib/status.h"
+#include "master/config.h"
 #include "master/listen.h"
 #include "master/order.h"
 #include "master/reload.h"
@@ -128,39 +130,17 @@ static const struct chan_handlers handlers = {
     .closed = on_closed,
 };
 
-/* may - whether this user may use the socket */
-static bool may(int fd, uid_t *uid)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-		return false;
-	*uid = peer.uid;
-	return peer.uid == 0 || peer.uid == geteuid();
-}
-
-/* take - one tool */
+/* take - one tool; nothing here is for others than admins, so they don't even get in */
 static void take(int fd)
 {
-	uid_t uid = (uid_t)-1;
-	bool allowed = may(fd, &uid);
-	if (tools >= TOOLS_MAX) {
+	struct rights_peer peer;
+	int err = rights_peer(fd, config_now(), &peer);
+	if (err || !peer.admin)
+		rights_refuse(fd, ROLE_MASTER, config_now(), err ? NULL : &peer);
+	else if (tools >= TOOLS_MAX)
 		close(fd);
-		return;
-	}
-	struct chan *chan = chan_new(fd, ROLE_MASTER, ROLE_TOOL, 0, &handlers, NULL);
-	if (!chan)
-		return;
-	tools++;
-	if (allowed)
-		return;
-	log_event(LOG_INFO, 0, "control_refused", LOG_U64("uid", uid));
-	CHAN_SEND(chan, tool_controlled, .ok = 0,
-	    .text = msg_str("only root and the instance's own user may use this socket"),
-	    .rows = msg_bytes("", 0));
-	chan_flush(chan);
-	chan_free(chan);
-	tools--;
+	else if (chan_new(fd, ROLE_MASTER, ROLE_TOOL, 0, &handlers, NULL))
+		tools++;
 }
 
 /* on_accept - tools wait */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The socket `control` in the runtime folder: batonctl asks master for its status (lib/status.h) or
- * a reload. For root and the instance's own user; anyone else is told so.
+ * a reload. For admins (lib/rights.h); anyone else is told so.
  */
 #pragma once
 

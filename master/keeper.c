@@ -2,8 +2,8 @@
 /*
  * keeper: what the host knows of its users, for those who must not know it themselves. It answers
  * smtpd (does this recipient exist? is that the user's password? may he send as that?) and qmgr
- * (what stands behind a recipient?), each on a channel that master links. directory.c, login.c and
- * submit.c find the answers.
+ * (what stands behind a recipient? what is that user's name?), each on a channel that master links.
+ * directory.c, login.c and submit.c find the answers.
  *
  *   keeper INSTANCE      started by baton only (lib/child.h)
  *
@@ -44,6 +44,27 @@ struct request {
 	bool expands;
 	char local[ALIASES_NAME_MAX + 1]; /* of one that expands */
 };
+
+/* new_request - one more of that asker is open */
+static struct request *new_request(struct asker *asker, uint32_t id)
+{
+	struct request *r = calloc(1, sizeof(*r));
+	if (!r)
+		log_fatal("out of memory");
+	r->asker = asker;
+	r->id = id;
+	asker->open++;
+	return r;
+}
+
+/* end - the request is answered, or nobody wants to know any more */
+static void end(struct request *r)
+{
+	struct asker *asker = r->asker;
+	free(r);
+	if (--asker->open == 0 && !asker->chan)
+		free(asker);
+}
 
 /* send_members - as many answers as they need */
 static void send_members(
@@ -111,21 +132,27 @@ static void on_answer(
 	else if (asker->chan)
 		CHAN_SEND(asker->chan, keeper_recipient_is, .request = r->id,
 		    .verdict = (uint8_t)verdict);
-	free(r);
-	if (--asker->open == 0 && !asker->chan)
-		free(asker);
+	end(r);
+}
+
+/* on_name - of a uid; "" where there is none, or nobody can tell */
+static void on_name(enum account_verdict verdict, const char *login, void *arg)
+{
+	const struct request *r = arg;
+	(void)verdict;
+	if (r->asker->chan)
+		CHAN_SEND(r->asker->chan, keeper_name_is, .request = r->id, .user = msg_str(login));
+	end(arg);
 }
 
 /* take - a question of either kind */
 static void take(
     struct asker *asker, uint32_t id, struct msg_bytes local, struct msg_bytes domain, bool expands)
 {
-	struct request *r = calloc(1, sizeof(*r));
-	if (!r)
-		log_fatal("out of memory");
-	*r = (struct request){.asker = asker, .id = id, .expands = expands};
+	struct request *r = new_request(asker, id);
+	r->expands = expands;
 	bool fits = !expands || str_copy_n(r->local, sizeof(r->local), local.data, local.len) == 0;
-	if (++asker->open > ASKER_OPEN_MAX || !fits)
+	if (asker->open > ASKER_OPEN_MAX || !fits)
 		on_answer(KEEPER_TEMPFAIL, "", NULL, r);
 	else
 		directory_ask(local, domain, expands, on_answer, r);
@@ -147,6 +174,17 @@ static void on_expand(struct chan *chan, union msg_any *msg, void *arg)
 	    true);
 }
 
+/* on_name_wanted - qmgr: who is that? */
+static void on_name_wanted(struct chan *chan, union msg_any *msg, void *arg)
+{
+	struct request *r = new_request(arg, msg->keeper_name.request);
+	(void)chan;
+	if (r->asker->open > ASKER_OPEN_MAX)
+		on_name(ACCOUNT_UNSURE, "", r);
+	else
+		accounts_ask_uid(msg->keeper_name.uid, on_name, r);
+}
+
 /* on_asker_closed - it is replaced, and will ask again what is still open */
 static void on_asker_closed(struct chan *chan, void *arg)
 {
@@ -162,6 +200,7 @@ static void on_asker_closed(struct chan *chan, void *arg)
 static const struct chan_handlers asker_handlers = {
     .on = {[MSG_keeper_recipient] = on_recipient,
 	[MSG_keeper_expand] = on_expand,
+	[MSG_keeper_name] = on_name_wanted,
 	[MSG_keeper_login] = login_asked,
 	[MSG_keeper_login_end] = login_ended,
 	[MSG_keeper_submit] = submit_asked},

@@ -20,6 +20,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/notify.h"
+#include "master/admins.h"
 #include "master/config.h"
 #include "master/control.h"
 #include "master/files.h"
@@ -53,6 +54,7 @@ int reload_first(const char *path)
 	if (e)
 		return e;
 	config_add_resolvers(conf, RESOLV_CONF);
+	admins_find(conf);
 	config_use(conf);
 	return 0;
 }
@@ -146,6 +148,7 @@ int reload_config(char *reason, size_t size)
 	if (conf->log != config_now()->log)
 		log_info("another log target takes effect at the next start");
 	config_add_resolvers(conf, RESOLV_CONF);
+	admins_find(conf);
 	control_stop();
 	listen_commit();
 	config_use(conf);

@@ -43,9 +43,9 @@ struct service_user {
 };
 
 /*
- * Looks up the users of all roles. The only question that master itself
- * ever asks the name service: once, as root, before a socket is bound or a child started. As an
- * ordinary user all roles are that user and nothing is asked. Returns 0, or -ENOENT and the name
+ * Looks up the users of all roles. The only question that master itself ever asks the name service
+ * (children of the fork ask others): once, as root, before a socket is bound or a child started. As
+ * an ordinary user all roles are that user and nothing is asked. Returns 0, or -ENOENT and the name
  * that is missing.
  */
 int services_find_users(const char **missing);

@@ -32,7 +32,7 @@
 #define KEYS_FORMAT      "6" /* changes with any key or row: another one is put aside, rebuilt */
 #define KEYS_CLASS_MAX   32  /* bytes of a class's name that a row keeps */
 #define KEYS_SENDER_MAX  256 /* bytes of a recipient's own sender */
-#define KEYS_USER_MAX    64 /* bytes of the name of who logged in; of a longer one nothing is kept */
+#define KEYS_USER_MAX    64 /* bytes of who logged in; of a longer name nothing is kept */
 #define KEYS_META_PAUSE  "pause" /* then kind u8, name: since u64, until u64 (0: for good) */
 
 /* What becomes of a recipient: kept in its row. Numbers are on disk: append only. */

@@ -18,6 +18,7 @@
 #include "qmgr/grant.h"
 #include "qmgr/lookup.h"
 #include "qmgr/message.h"
+#include "qmgr/owner.h"
 #include "qmgr/reclaim.h"
 #include "qmgr/segments.h"
 
@@ -254,8 +255,8 @@ static void on_connect(struct chan *chan, union msg_any *m, void *arg)
 {
 	const struct msg_deliver_connect *in = &m->deliver_connect;
 	(void)chan, (void)arg;
-	int err = CHAN_SEND(
-	    child_self()->master, qmgr_connect, .path = in->path, .answer = in->answer);
+	int err =
+	    CHAN_SEND(child_self()->master, qmgr_connect, .path = in->path, .answer = in->answer);
 	if (err) /* the descriptor closes: deliver sees the end without an answer */
 		log_warnc(err, "a connection to %.*s", (int)in->path.len, in->path.data);
 }
@@ -330,6 +331,13 @@ static void on_expanded(struct chan *chan, union msg_any *m, void *arg)
 		expand_answer(&m->keeper_expand_is);
 }
 
+/* on_name - NAME's answer */
+static void on_name(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan, (void)arg;
+	owner_answer(&m->keeper_name_is);
+}
+
 /* on_keeper_closed - asked again through the next link */
 static void on_keeper_closed(struct chan *chan, void *arg)
 {
@@ -340,7 +348,7 @@ static void on_keeper_closed(struct chan *chan, void *arg)
 }
 
 static const struct chan_handlers keeper_handlers = {
-    .on = {[MSG_keeper_expand_is] = on_expanded},
+    .on = {[MSG_keeper_expand_is] = on_expanded, [MSG_keeper_name_is] = on_name},
     .closed = on_keeper_closed,
 };
 
@@ -460,6 +468,7 @@ void links_add(enum role role, unsigned instance, unsigned kind, unsigned expect
 	case ROLE_KEEPER:
 		replace(&links.keeper, role, instance, &keeper_handlers, fd);
 		expand_linked();
+		owner_linked();
 		break;
 	case ROLE_DNSCACHE:
 		replace(&links.dnscache, role, instance, &dnscache_handlers, fd);

@@ -34,6 +34,7 @@ struct query {
 	struct event *timer;
 	bool change, dry_run, rows_wanted, why;
 	enum query_verb verb;
+	struct owner owner;
 	struct query_filter filter;
 	unsigned char filter_bytes[QUERY_FILTER_MAX];
 	uint64_t ids[QUERY_IDS_MAX];
@@ -71,6 +72,8 @@ static struct msg_bytes domain_of(struct msg_bytes address)
 static bool message_matches(const struct query *q, const struct row_msg *row)
 {
 	const struct query_filter *f = &q->filter;
+	if (!owner_has(&q->owner, row))
+		return false;
 	if (f->sender.data && !query_match(f->sender, row->sender.data, row->sender.len))
 		return false;
 	if (f->older_ms && row->arrival_ms + f->older_ms > q->now)
@@ -180,7 +183,7 @@ static void send_rows(struct query *q, bool last)
 	q->out_id = 0;
 	if (q->chan)
 		CHAN_SEND(q->chan, tool_rows, .rows = msg_bytes(q->out_bytes, q->out.out.len),
-		    .last = last);
+		    .last = last, .own = !q->owner.all);
 	query_rows_init(&q->out, q->out_bytes, sizeof(q->out_bytes));
 }
 
@@ -274,7 +277,8 @@ static void on_changed(struct batch_wait *wait)
 	struct query *q = (struct query *)((char *)wait - offsetof(struct query, wait));
 	if (q->chan)
 		CHAN_SEND(q->chan, tool_changed, .messages = q->totals.messages,
-		    .recipients = q->totals.recipients, .flying = q->flying, .error = msg_str(""));
+		    .recipients = q->totals.recipients, .flying = q->flying, .error = msg_str(""),
+		    .own = !q->owner.all);
 	finish(q);
 }
 
@@ -283,8 +287,9 @@ static void log_change(const struct query *q)
 {
 	static const char *const names[QUERY_VERBS] = {
 	    "none", "flush", "delete", "hold", "release", "bounce"};
-	log_event(LOG_INFO, 0, "tool", LOG_STR("verb", names[q->verb]),
-	    LOG_U64("messages", q->totals.messages), LOG_U64("recipients", q->totals.recipients));
+	log_event(LOG_INFO, 0, "tool", LOG_U64("uid", q->owner.uid),
+	    LOG_STR("verb", names[q->verb]), LOG_U64("messages", q->totals.messages),
+	    LOG_U64("recipients", q->totals.recipients));
 }
 
 /* last_slice - the answer's end */
@@ -361,8 +366,8 @@ static struct query *refuse(struct chan *chan, const char *why)
 }
 
 /* begin - a request with its filter */
-static struct query *begin(
-    struct chan *chan, struct msg_bytes filter, void (*ended)(void *), void *arg)
+static struct query *begin(struct chan *chan, struct msg_bytes filter, const struct owner *owner,
+    void (*ended)(void *), void *arg)
 {
 	if (filter.len > QUERY_FILTER_MAX)
 		return refuse(chan, "the filter is too long");
@@ -377,6 +382,7 @@ static struct query *begin(
 		return refuse(chan, err ? "the filter is broken" : "the filter names nothing");
 	}
 	q->chan = chan;
+	q->owner = *owner;
 	q->ended = ended;
 	q->arg = arg;
 	q->now = now_ms();
@@ -396,10 +402,10 @@ static void start(struct query *q)
 }
 
 /* query_list - tool_list */
-struct query *query_list(
-    struct chan *chan, const struct msg_tool_list *m, void (*ended)(void *), void *arg)
+struct query *query_list(struct chan *chan, const struct msg_tool_list *m,
+    const struct owner *owner, void (*ended)(void *), void *arg)
 {
-	struct query *q = begin(chan, m->filter, ended, arg);
+	struct query *q = begin(chan, m->filter, owner, ended, arg);
 	if (!q)
 		return NULL;
 	q->why = m->detail == QUERY_WHY;
@@ -409,12 +415,12 @@ struct query *query_list(
 }
 
 /* query_change - tool_change */
-struct query *query_change(
-    struct chan *chan, const struct msg_tool_change *m, void (*ended)(void *), void *arg)
+struct query *query_change(struct chan *chan, const struct msg_tool_change *m,
+    const struct owner *owner, void (*ended)(void *), void *arg)
 {
 	if (m->verb < QUERY_FLUSH || m->verb >= QUERY_VERBS)
 		return refuse(chan, "no such verb");
-	struct query *q = begin(chan, m->filter, ended, arg);
+	struct query *q = begin(chan, m->filter, owner, ended, arg);
 	if (!q)
 		return NULL;
 	q->change = true;

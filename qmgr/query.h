@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "lib/chan.h"
+#include "qmgr/owner.h"
 
 #define QUERY_SLICE_RCPTS 1000       /* recipients of one slice of a listing */
 #define QUERY_SLICE_FLUSH 2000       /* of a flush, which leaves most where they are */
@@ -21,10 +22,13 @@
 
 struct query;
 
-/* Begins a request; NULL and an answer to the tool when the filter is broken. */
-struct query *query_list(
-    struct chan *chan, const struct msg_tool_list *m, void (*ended)(void *arg), void *arg);
-struct query *query_change(
-    struct chan *chan, const struct msg_tool_change *m, void (*ended)(void *arg), void *arg);
+/*
+ * Begins a request that concerns the owner's mail only (qmgr/owner.h; copied); NULL and an answer
+ * to the tool when the filter is broken.
+ */
+struct query *query_list(struct chan *chan, const struct msg_tool_list *m,
+    const struct owner *owner, void (*ended)(void *arg), void *arg);
+struct query *query_change(struct chan *chan, const struct msg_tool_change *m,
+    const struct owner *owner, void (*ended)(void *arg), void *arg);
 /* The tool is gone: a listing ends; a change goes on to its end without an answer. */
 void query_orphan(struct query *q);

@@ -8,14 +8,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/child.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/query.h"
+#include "lib/rights.h"
 #include "qmgr/batch.h"
 #include "qmgr/dest.h"
 #include "qmgr/explain.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
+#include "qmgr/owner.h"
 #include "qmgr/pause.h"
 #include "qmgr/query.h"
 #include "qmgr/site.h"
@@ -25,8 +29,12 @@
 #define SITES_SLICE 1000
 
 struct tool {
-	struct chan *chan;
-	struct query *query; /* under way */
+	struct tool *next, *prev;
+	struct rights_peer peer;
+	struct owner_wait who; /* whose mail is concerned */
+	int fd;                /* until there is a channel */
+	struct chan *chan;     /* NULL: he is being asked for */
+	struct query *query;   /* under way */
 	struct explain *explain;
 	struct event *sites; /* the next slice of sites */
 	unsigned site_at;
@@ -40,7 +48,7 @@ struct tool {
 static struct {
 	int fd;
 	struct event *event;
-	unsigned count;
+	struct tool *list;
 } tools = {.fd = -1};
 
 /* refuse - an answer that is none */
@@ -58,8 +66,8 @@ static void on_ended(void *arg)
 /* busy - one at a time */
 static bool busy(struct tool *t)
 {
-	bool is = t->query || t->explain || t->waits || t->counting ||
-		  evtimer_pending(t->sites, NULL);
+	bool is =
+	    t->query || t->explain || t->waits || t->counting || evtimer_pending(t->sites, NULL);
 	if (is)
 		refuse(t->chan, "one request at a time");
 	return is;
@@ -70,7 +78,7 @@ static void on_list(struct chan *chan, union msg_any *m, void *arg)
 {
 	struct tool *t = arg;
 	if (!busy(t))
-		t->query = query_list(chan, &m->tool_list, on_ended, t);
+		t->query = query_list(chan, &m->tool_list, &t->who.owner, on_ended, t);
 }
 
 /* on_change - tool_change */
@@ -78,7 +86,7 @@ static void on_change(struct chan *chan, union msg_any *m, void *arg)
 {
 	struct tool *t = arg;
 	if (!busy(t))
-		t->query = query_change(chan, &m->tool_change, on_ended, t);
+		t->query = query_change(chan, &m->tool_change, &t->who.owner, on_ended, t);
 }
 
 /* on_explained - the question is answered */
@@ -98,9 +106,9 @@ static void on_explain(struct chan *chan, union msg_any *m, void *arg)
 /* free_tool - it is gone and nothing is under way for it */
 static void free_tool(struct tool *t)
 {
+	DL_DELETE(tools.list, t);
 	event_free(t->sites);
 	free(t);
-	tools.count--;
 }
 
 /* on_pause_safe - the change is on disk */
@@ -263,7 +271,22 @@ static void on_closed(struct chan *chan, void *arg)
 		free_tool(t);
 }
 
+/* may - the one place where a request is let through or not */
+static bool may(struct chan *chan, unsigned type, const union msg_any *m, void *arg)
+{
+	char text[RIGHTS_TEXT_MAX];
+	const struct tool *t = arg;
+	if (rights_may(&t->peer, type, m))
+		return true;
+	log_event(LOG_INFO, 0, "tool_refused", LOG_U64("uid", t->peer.uid),
+	    LOG_STR("message", msg_name(type)));
+	rights_refusal(child_self()->conf, text);
+	CHAN_SEND(chan, tool_refused, .text = msg_str(text));
+	return false;
+}
+
 static const struct chan_handlers handlers = {
+    .may = may,
     .on =
 	{
 	    [MSG_tool_list] = on_list,
@@ -276,33 +299,62 @@ static const struct chan_handlers handlers = {
     .closed = on_closed,
 };
 
-/* may_ask - root and our own user */
-static bool may_ask(int fd)
+/* talk - the tool is heard from now on */
+static void talk(struct tool *t)
 {
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		return false;
-	return cred.uid == 0 || cred.uid == geteuid();
+	t->chan = chan_new(t->fd, ROLE_QMGR, ROLE_TOOL, 0, &handlers, t);
+	if (!t->chan)
+		log_fatal("out of memory for a tool");
+}
+
+/* on_known - keeper has said who he is, or nobody can */
+static void on_known(struct owner_wait *who)
+{
+	talk((struct tool *)((char *)who - offsetof(struct tool, who)));
+}
+
+/* too_many - whether there is no room for one more, which is in the list already */
+static bool too_many(const struct tool *t)
+{
+	const struct tool *other;
+	unsigned all = 0, others = 0, his = 0;
+	DL_FOREACH (tools.list, other) {
+		all++;
+		others += !other->peer.admin;
+		his += !other->peer.admin && other->peer.uid == t->peer.uid;
+	}
+	return all > TOOLS_MAX ||
+	       (!t->peer.admin && (others > TOOLS_OTHERS_MAX || his > TOOLS_USER_MAX));
 }
 
 /* let_in - a channel for one tool, or a word of why not */
 static void let_in(int fd)
 {
-	bool allowed = may_ask(fd);
+	struct rights_peer peer;
+	int err = rights_peer(fd, child_self()->conf, &peer);
+	if (err) {
+		rights_refuse(fd, ROLE_QMGR, child_self()->conf, NULL);
+		return;
+	}
 	struct tool *t = calloc(1, sizeof(*t));
 	if (!t || !(t->sites = evtimer_new(loop_base(), on_sites_slice, t)))
 		log_fatal("out of memory for a tool");
-	t->chan = chan_new(fd, ROLE_QMGR, ROLE_TOOL, 0, &handlers, t);
-	if (!t->chan)
-		log_fatal("out of memory for a tool");
-	tools.count++;
-	if (allowed && tools.count <= TOOLS_MAX)
-		return;
-	refuse(t->chan, allowed ? "too many tools at a time"
-				: "only root and the user of the instance may do this");
-	chan_flush(t->chan);
-	on_closed(t->chan, t);
+	t->fd = fd;
+	t->peer = peer;
+	t->who.done = on_known;
+	t->who.owner.uid = peer.uid;
+	t->who.owner.all = peer.admin;
+	DL_APPEND(tools.list, t);
+	if (too_many(t)) {
+		talk(t);
+		refuse(t->chan, "too many tools at a time");
+		chan_flush(t->chan);
+		on_closed(t->chan, t);
+	} else if (peer.admin) {
+		talk(t);
+	} else {
+		owner_ask(&t->who);
+	}
 }
 
 /* on_accept - some at a time */
@@ -317,6 +369,19 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 			return;
 		}
 		let_in(conn);
+	}
+}
+
+/* forget_unknown - who is still being asked for isn't answered any more */
+static void forget_unknown(void)
+{
+	struct tool *t, *next;
+	DL_FOREACH_SAFE (tools.list, t, next) {
+		if (t->chan || t->gone)
+			continue;
+		owner_forget(&t->who);
+		close(t->fd);
+		free_tool(t);
 	}
 }
 
@@ -339,4 +404,5 @@ void tools_stop(void)
 	event_free(tools.event);
 	close(tools.fd);
 	tools.fd = -1;
+	forget_unknown();
 }

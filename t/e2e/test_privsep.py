@@ -7,10 +7,8 @@ import re
 import pytest
 
 from harness import HOST, children, wait_for
+from people import FIRST, People, ROLES as USERS
 
-USERS = {"smtpd": "baton-smtpd", "keeper": "baton-keeper", "qmgr": "baton-queue", "deliver": "baton-deliver",
-         "dnscache": "baton-dns"}
-FIRST = 64100
 MAIL_USER, MAIL_UID = "baton-test", 64200
 
 pytestmark = pytest.mark.root
@@ -24,25 +22,7 @@ def status(pid, field):
 @pytest.fixture
 def as_root(house):
     """A function that starts an instance which sees an /etc/passwd with Baton's users."""
-    for kind in ("passwd", "group"):
-        with open(f"/etc/{kind}") as f:
-            text = f.read()
-        for i, name in enumerate([*USERS.values(), MAIL_USER]):
-            uid = MAIL_UID if name == MAIL_USER else FIRST + i
-            row = f"{name}:x:{uid}:{uid}::{house.path('home')}:/bin/sh" if kind == "passwd" else f"{name}:x:{uid}:"
-            if f"\n{name}:" not in "\n" + text:
-                text += row + "\n"
-        with open(house.path(kind), "w") as f:
-            f.write(text)
-        os.chmod(house.path(kind), 0o644)
-    os.makedirs(house.path("home"))
-    os.chown(house.path("home"), MAIL_UID, MAIL_UID)
-    mounts = {house.path("passwd"): "/etc/passwd", house.path("group"): "/etc/group"}
-
-    def start(more=None, **config):
-        binds = " && ".join(f"mount --bind {a} {b}" for a, b in {**mounts, **(more or {})}.items())
-        return house.baton(wrap=["unshare", "-m", "sh", "-c", binds + ' && exec "$@"', "sh"], **config)
-    return start
+    return People(house, {MAIL_USER: MAIL_UID}).start
 
 
 def test_each_role_has_its_user(as_root):
