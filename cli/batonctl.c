@@ -14,7 +14,9 @@ static const struct verb {
 	const char *name, *words, *help;
 	int (*run)(const struct conf *conf, int argc, char **argv);
 } verbs[] = {
-    {"status", "[--json]", "processes, restarts, counters", verb_status},
+    {"status", STATUS_USAGE, "what is wrong and what to do; processes, rates, queue, disk",
+	verb_status},
+    {"metrics", "", "all figures as text for Prometheus", verb_metrics},
     {"queue", FILTER_USAGE "\n           [--by site|reason|sender|class] [--json]",
 	"list or group what waits; without a filter everything", verb_queue},
     {"show", "ID... [--json]", "some messages with their recipients", verb_show},

@@ -41,7 +41,13 @@ int verb_test_relay(const struct conf *conf, int argc, char **argv);
 #define USER_USAGE "add NAME | passwd NAME | remove NAME | list [--json]"
 int verb_user(const struct conf *conf, int argc, char **argv);
 
-/* verb_control.c */
+/* verb_status.c */
+#define STATUS_USAGE "[--json | --counters]"
 int verb_status(const struct conf *conf, int argc, char **argv);
+
+/* verb_metrics.c */
+int verb_metrics(const struct conf *conf, int argc, char **argv);
+
+/* verb_control.c */
 int verb_reload(const struct conf *conf, int argc, char **argv);
 int verb_check(const struct conf *conf, int argc, char **argv);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/counters.h"
 #include "lib/log.h"
 
 static struct hop *table, *list;
@@ -54,6 +55,7 @@ static void free_hop(struct hop *hop)
 	forget(hop);
 	DL_DELETE(list, hop);
 	count--;
+	counter_sub(C_deliver_connections_open, hop->counted);
 	free(hop);
 }
 
@@ -194,6 +196,9 @@ void hop_opened(struct hop *hop)
 	if (hop->state == HOP_CLOSING)
 		return;
 	hop->state = HOP_OPEN;
+	hop->counted = hop->transport == &dial_transport;
+	counter_add(C_deliver_connections, hop->counted);
+	counter_add(C_deliver_connections_open, hop->counted);
 	if (hop->conn)
 		CHAN_SEND(link_to_qmgr, deliver_opened, .conn = hop->conn, .verdict = OPEN_OK,
 		    .host = msg_str(hop->host), .address = msg_str(hop->address),
@@ -204,6 +209,7 @@ void hop_opened(struct hop *hop)
 
 void hop_failed(struct hop *hop, enum open_verdict verdict, const struct words *words)
 {
+	counter_add(C_deliver_connects_failed, hop->transport == &dial_transport);
 	if (hop->conn)
 		CHAN_SEND(link_to_qmgr, deliver_opened, .conn = hop->conn, .verdict = verdict,
 		    .host = msg_str(hop->host), .address = msg_str(hop->address),

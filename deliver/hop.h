@@ -45,6 +45,7 @@ struct hop {
 	uint32_t connect_ms;     /* for the first job's result, then 0 */
 	uint8_t window;          /* jobs it has use for at a time; 0: as many as qmgr thinks */
 	uint8_t ahead;           /* enum ahead_verdict, for CLOSED */
+	bool counted;            /* among the connections that stand */
 	char tls[TLS_TEXT_SIZE]; /* "": none */
 	char host[DNS_NAME_SIZE], address[DNS_LITERAL_SIZE + 10];
 	UT_hash_handle hh;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/counters.h"
 #include "lib/hash.h"
 #include "lib/log.h"
 
@@ -88,6 +89,28 @@ static int put(struct job_list *list, const struct job *job, const struct job_en
 	return job_put_result(list, &result);
 }
 
+/* count - what became of a job, for the figures */
+static void count(const struct job *job)
+{
+	static const enum counter of[] = {[OUT_SENT] = C_deliver_sent,
+	    [OUT_DEFERRED] = C_deliver_deferred,
+	    [OUT_FAILED] = C_deliver_failed,
+	    [OUT_DAMAGED] = C_deliver_damaged};
+	unsigned tried = 0, sent = 0;
+	for (uint32_t i = 0; i < job->nends; i++) {
+		enum outcome end = job->ends[i].outcome;
+		if (end == OUT_NOT_TRIED || end == OUT_TOO_MANY || end == OUT_EXPANDED)
+			continue;
+		tried++;
+		sent += end == OUT_SENT;
+		counter_add(of[end], 1);
+	}
+	if (tried)
+		counter_add(C_deliver_transactions, 1);
+	if (sent)
+		counter_add(C_deliver_bytes_sent, job->plain_len);
+}
+
 void results_report(struct job *job, const struct results_via *via)
 {
 	static unsigned char buf[RESULTS_LIST_MAX];
@@ -97,6 +120,7 @@ void results_report(struct job *job, const struct results_via *via)
 	    .offset = job->offset,
 	    .transfer_ms = job->began ? (uint32_t)(clock_ms() - job->began) : 0};
 	struct job_list list;
+	count(job);
 	job_list_init(&list, buf, sizeof(buf));
 	for (uint32_t i = 0; i < job->nends; i++) {
 		if (put(&list, job, &job->ends[i]) == 0)

@@ -25,10 +25,10 @@
 #include "lib/counters.h"
 
 #define BOARD_MAGIC      0x4241544f4e424431ull /* "BATONBD1" */
-#define BOARD_PAGES      774 /* master and its places */
-#define BOARD_SITES      100 /* sites that are counted by name */
-#define BOARD_CLASSES    32  /* classes, by name; further ones together */
-#define BOARD_NAME       256 /* bytes of a name with its NUL */
+#define BOARD_PAGES      774                   /* master and its places */
+#define BOARD_SITES      100                   /* sites that are counted by name */
+#define BOARD_CLASSES    32                    /* classes, by name; further ones together */
+#define BOARD_NAME       256                   /* bytes of a name with its NUL */
 #define BOARD_TREND_MS   5000
 #define BOARD_TRENDS     181 /* 15 minutes */
 #define BOARD_LATENCIES  14
@@ -60,7 +60,7 @@ struct board_sample {
 
 struct board_head {
 	uint64_t magic, size, counters;
-	uint32_t used; /* rows */
+	uint32_t used;  /* rows */
 	uint32_t trend; /* the next sample */
 	struct board_row row[BOARD_PAGES];
 	struct board_sample sample[BOARD_TRENDS];

@@ -27,7 +27,7 @@ struct listener {
 	enum listen_kind kind;
 	enum role role;          /* who is given it; ROLE_MASTER: our own */
 	unsigned index, newer;   /* in conf's listen list: now, and after listen_commit() */
-	struct conf_addr addr;   /* LISTEN_SMTP */
+	struct conf_addr addr;   /* LISTEN_SMTP, LISTEN_METRICS */
 	struct sockaddr_un path; /* the others */
 };
 
@@ -53,12 +53,18 @@ static bool same_address(const struct conf_addr *a, const struct conf_addr *b)
 	       memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
-/* find_address - an open socket of that address that no block has claimed */
-static struct listener *find_address(const struct conf_addr *addr)
+/* is_unix - whether it is one of the sockets in `runtime` */
+static bool is_unix(const struct listener *l)
+{
+	return l->kind == LISTEN_SUBMIT || l->kind == LISTEN_TOOL;
+}
+
+/* find_address - an open socket of that kind and address that no block has claimed */
+static struct listener *find_address(const struct conf_addr *addr, enum listen_kind kind)
 {
 	struct listener *l;
 	LL_FOREACH (listeners, l) {
-		if (l->kind == LISTEN_SMTP && l->mark == MARK_OLD && same_address(&l->addr, addr))
+		if (l->kind == kind && l->mark == MARK_OLD && same_address(&l->addr, addr))
 			return l;
 	}
 	return NULL;
@@ -69,7 +75,7 @@ static struct listener *find_path(const char *path)
 {
 	struct listener *l;
 	LL_FOREACH (listeners, l) {
-		if (l->kind != LISTEN_SMTP && strcmp(l->path.sun_path, path) == 0)
+		if (is_unix(l) && strcmp(l->path.sun_path, path) == 0)
 			return l;
 	}
 	return NULL;
@@ -94,7 +100,7 @@ static void drop(struct listener *l)
 {
 	LL_DELETE(listeners, l);
 	close(l->fd);
-	if (l->kind != LISTEN_SMTP)
+	if (is_unix(l))
 		unlink(l->path.sun_path);
 	free(l);
 }
@@ -144,10 +150,11 @@ static int open_path(const struct sockaddr_un *at, int type, mode_t mode)
 }
 
 /* want_address - keep or open one address of a block */
-static int want_address(const struct conf_addr *addr, unsigned index, char *reason, size_t size)
+static int want_address(const struct conf_addr *addr, enum listen_kind kind, unsigned index,
+    char *reason, size_t size)
 {
 	char text[CONF_ADDR_TEXT];
-	struct listener *l = find_address(addr);
+	struct listener *l = find_address(addr, kind);
 	if (l) {
 		l->mark = MARK_KEPT;
 		l->newer = index;
@@ -161,7 +168,7 @@ static int want_address(const struct conf_addr *addr, unsigned index, char *reas
 		    strerror(-fd));
 		return fd;
 	}
-	l = add(fd, LISTEN_SMTP, ROLE_SMTPD);
+	l = add(fd, kind, ROLE_SMTPD);
 	l->addr = *addr;
 	l->newer = index;
 	return 0;
@@ -204,10 +211,15 @@ static int open_all(const struct conf *conf, char *reason, size_t size)
 		const struct conf_listen *block = &conf->listen[i];
 		for (size_t k = 0; k < block->address.n; k++) {
 			const struct conf_addr *addr = &block->address.v[k];
-			int e = want_address(addr, (unsigned)i, reason, size);
+			int e = want_address(addr, LISTEN_SMTP, (unsigned)i, reason, size);
 			if (e && !is_optional(block, addr, e))
 				return e;
 		}
+	}
+	for (size_t i = 0; i < conf->metrics.address.n; i++) {
+		int e = want_address(&conf->metrics.address.v[i], LISTEN_METRICS, 0, reason, size);
+		if (e)
+			return e;
 	}
 	for (size_t i = 0; i < sizeof(unix_sockets) / sizeof(unix_sockets[0]); i++) {
 		int e = want_path(conf, &unix_sockets[i], reason, size);
@@ -251,12 +263,22 @@ void listen_abandon(void)
 	}
 }
 
+/* serves_metrics - whether it is the one that does: the first of its role's places */
+static bool serves_metrics(const struct place *place)
+{
+	for (const struct place *p = place_next(NULL); p; p = place_next(p))
+		if (p->service == place->service && p->wanted)
+			return p == place;
+	return false;
+}
+
 /* listen_give - the sockets of a process */
 int listen_give(struct place *place)
 {
 	struct listener *l;
 	LL_FOREACH (listeners, l) {
-		if (l->role != place->service->role)
+		if (l->role != place->service->role ||
+		    (l->kind == LISTEN_METRICS && !serves_metrics(place)))
 			continue;
 		int e = CHAN_SEND(place->chan, listen, .kind = (uint8_t)l->kind,
 		    .listener = (uint16_t)l->index, .socket = l->fd);

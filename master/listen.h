@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The sockets of an instance: one for each address of each `listen` block (shared by all smtpd
- * workers), and the Unix sockets in `runtime`:
+ * workers), those of `metrics` (for one smtpd worker), and the Unix sockets in `runtime`:
  *
  *   submit   stream, SMTP        every smtpd    mode 0666: any user may submit, the kernel says who
  *   queue    SEQPACKET, tools    qmgr           mode 0666: who may do what is checked by the role,

@@ -35,6 +35,7 @@
 #include "master/spawn.h"
 #include "master/spool.h"
 #include "master/tree.h"
+#include "master/trend.h"
 
 #define LOCK_WAIT_MS 5000 /* for the children of a master that was killed */
 
@@ -143,6 +144,7 @@ static void start(const struct conf *conf)
 	watch_signals();
 	reap_init();
 	control_start();
+	trend_start();
 	reload_watch();
 	tree_start(on_ready);
 }

@@ -17,8 +17,10 @@
 #include "lib/loop.h"
 #include "qmgr/batch.h"
 #include "qmgr/claims.h"
+#include "qmgr/class.h"
 #include "qmgr/classify.h"
 #include "qmgr/donelist.h"
+#include "qmgr/labels.h"
 #include "qmgr/livemap.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
@@ -121,6 +123,16 @@ static void skip(struct segment *seg, const struct record *rec)
 	batch_segment(seg);
 }
 
+/* count_classes - of its recipients, for the figures */
+static void count_classes(const struct message *msg)
+{
+	const struct rcpt *rcpt;
+	DL_FOREACH2(msg->rcpts, rcpt, sib_next)
+	{
+		labels_count(NULL, rcpt->class->name, BOARD_ACCEPTED);
+	}
+}
+
 /* take - a message of a good record */
 static void take(struct segment *seg, const struct record *rec, const struct envelope *env,
     const unsigned char *envelope)
@@ -152,6 +164,7 @@ static void take(struct segment *seg, const struct record *rec, const struct env
 	DL_APPEND(seg->messages, msg);
 	counter_add(C_queue_messages, 1);
 	counter_add(C_queue_messages_taken, 1);
+	count_classes(msg);
 	seg->last_id = rec->id;
 	seg->read += record_len(rec);
 	batch_segment(seg);

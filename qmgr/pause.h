@@ -46,6 +46,9 @@ void pause_list(struct chan *chan);
 /* Whether there is any. */
 bool pause_any(void);
 
+/* How many things are. */
+unsigned pause_count(void);
+
 /* What holds now. The first two are for who makes such a thing, which keeps it as `paused`. */
 bool pause_covers_dest(const struct dest *dest);
 bool pause_covers_site(const struct site *site);

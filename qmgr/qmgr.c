@@ -12,6 +12,7 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/labels.h"
 #include "qmgr/links.h"
 #include "qmgr/queue.h"
 #include "qmgr/tools.h"
@@ -86,6 +87,7 @@ static const struct child role = {
     .role = ROLE_QMGR,
     .sandbox = SANDBOX_QMGR,
     .master = &master,
+    .board = labels_attach,
     .prepare = prepare,
     .orphaned = on_orphaned,
     .reconfigured = reconfigured,

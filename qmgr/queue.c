@@ -26,6 +26,7 @@
 #include "qmgr/schedule.h"
 #include "qmgr/site.h"
 #include "qmgr/tools.h"
+#include "qmgr/vitals.h"
 #include "qmgr/work.h"
 
 #define DRAIN_CHECK_MS 50
@@ -149,6 +150,7 @@ int queue_open(void)
 	grant_init(last);
 	schedule_load(on_loaded);
 	space_watch();
+	vitals_start();
 	punch_start();
 	return 0;
 }

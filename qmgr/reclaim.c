@@ -239,6 +239,8 @@ static void space_known(struct work *work)
 		return;
 	}
 	counter_set(C_spool_free_bytes, rc.free_bytes);
+	counter_set(C_spool_min_free_bytes, min);
+	counter_set(C_spool_full, rc.free_bytes < min);
 	counter_set(C_segments_live, segment_count());
 	rc.roomy = rc.free_bytes > min + POOL_ROOM;
 	bool idle = now_ms() > rc.wanted_ms + POOL_IDLE_MS;

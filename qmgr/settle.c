@@ -18,12 +18,14 @@
 #include "qmgr/donelist.h"
 #include "qmgr/ended.h"
 #include "qmgr/expand.h"
+#include "qmgr/labels.h"
 #include "qmgr/members.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/report.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
+#include "qmgr/site.h"
 
 /* message_ended - its last recipient is done */
 static void message_ended(struct message *msg)
@@ -115,10 +117,25 @@ static struct msg_bytes host_of(const struct via *via)
 	return via->kind == JOB_LOCAL ? msg_str("") : via->host;
 }
 
+/* count - for the figures: where it ended so, and of which class it is */
+static void count(const struct rcpt *rcpt, const struct via *via, enum board_end end)
+{
+	const struct dest *dest = rcpt->dest;
+	const char *site = via ? via->site : NULL;
+	if (!site && dest && dest->state == DEST_BOUND)
+		site = dest->pool->site->name;
+	labels_count(site, rcpt->class->name, end);
+	counter_add(end == BOARD_DELIVERED  ? C_queue_delivered
+		    : end == BOARD_DEFERRED ? C_queue_deferrals
+					    : C_queue_bounced,
+	    1);
+}
+
 /* fail - failed for good: its sender is to be told, or nobody is */
 static void fail(struct rcpt *rcpt, enum rcpt_stage stage, const struct via *via)
 {
 	struct job_result words = words_of(rcpt);
+	count(rcpt, via, BOARD_BOUNCED);
 	log_end(rcpt, stage == STAGE_EXPIRED ? "expired" : "bounced", &words, via);
 	if (report_wanted(rcpt, stage))
 		report_owe(rcpt, stage);
@@ -132,6 +149,11 @@ static void sent(struct rcpt *rcpt, const struct job_result *result, const struc
 	bool in_mailbox = via->kind == JOB_LOCAL || via->lmtp;
 	enum rcpt_stage stage = in_mailbox ? STAGE_DELIVERED : STAGE_RELAYED;
 	bool notice = rcpt->stage != STAGE_MAIL;
+	if (!notice) {
+		uint64_t now = now_ms(), since = rcpt->msg->arrival_ms;
+		count(rcpt, via, BOARD_DELIVERED);
+		labels_latency(rcpt->class->name, now > since ? now - since : 0);
+	}
 	log_end(rcpt, notice ? "notified" : "sent", result, via);
 	if (notice || result->passed || via->kind == JOB_DISCARD || !report_wanted(rcpt, stage)) {
 		end(rcpt);
@@ -155,6 +177,8 @@ static void defer(struct rcpt *rcpt, const struct job_result *words, const struc
 	uint64_t began = via && via->sent_ms ? via->sent_ms : now_ms();
 	if (rcpt->attempts < UINT16_MAX)
 		rcpt->attempts++;
+	if (rcpt->stage == STAGE_MAIL)
+		count(rcpt, via, BOARD_DEFERRED);
 	log_end(rcpt, "deferred", words, via);
 	batch_rcpt(rcpt);
 	if (rcpt->stage == STAGE_MAIL && schedule_expired(rcpt, began))

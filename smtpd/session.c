@@ -77,6 +77,12 @@ void session_enter(struct session *s, enum smtp_state next)
 	s->tx = NULL;
 }
 
+/* is_client - whether it is counted: our own links for notices always stand */
+static bool is_client(const struct session *s)
+{
+	return s->peer.kind != PEER_NOTICE;
+}
+
 /* session_new - greeted by session_greet() */
 struct session *session_new(const struct peer *peer, const struct conf *conf, struct evbuffer *out,
     session_ready *ready, void *arg)
@@ -94,8 +100,8 @@ struct session *session_new(const struct peer *peer, const struct conf *conf, st
 	s->line.lf_ends = peer->listen && peer->listen->line_endings == CONF_LINES_NORMALISE;
 	stranger_begin(s);
 	sessions++;
-	counter_add(C_smtp_sessions, 1);
-	counter_add(C_smtp_sessions_open, 1);
+	counter_add(C_smtp_sessions, is_client(s));
+	counter_add(C_smtp_sessions_open, is_client(s));
 	return s;
 }
 
@@ -108,9 +114,9 @@ static void session_free(struct session *s)
 	question_cancel(&s->question);
 	auth_drop(s);
 	tx_free(s->tx);
+	counter_sub(C_smtp_sessions_open, is_client(s));
 	free(s);
 	sessions--;
-	counter_sub(C_smtp_sessions_open, 1);
 }
 
 /* session_count - all of them */

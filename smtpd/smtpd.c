@@ -16,6 +16,7 @@
 #include "smtpd/headers.h"
 #include "smtpd/intake.h"
 #include "smtpd/links.h"
+#include "smtpd/metrics.h"
 #include "smtpd/segments.h"
 #include "smtpd/session.h"
 #include "smtpd/starttls.h"
@@ -28,6 +29,8 @@ static int prepare(const struct conf *conf)
 	if (e)
 		log_warnc(e, "limits on clients hold for each worker by itself");
 	accept_init(conf);
+	if (conf->metrics.address.n)
+		metrics_init();
 	headers_date();
 	syncer_start();
 	return starttls_init(conf);
@@ -90,6 +93,7 @@ static void on_drain(struct chan *chan, union msg_any *msg, void *arg)
 	if (msg->drain.idle_ms > 0)
 		after(msg->drain.idle_ms, on_idle_over);
 	accept_stop();
+	metrics_stop();
 	client_leave(on_idle);
 	if (msg->drain.idle_ms == 0)
 		client_drain();
@@ -99,7 +103,11 @@ static void on_drain(struct chan *chan, union msg_any *msg, void *arg)
 static void on_listen(struct chan *chan, union msg_any *msg, void *arg)
 {
 	(void)chan, (void)arg;
-	accept_add(msg->listen.socket, (enum listen_kind)msg->listen.kind, msg->listen.listener);
+	if (msg->listen.kind == LISTEN_METRICS)
+		metrics_listen(msg->listen.socket);
+	else
+		accept_add(
+		    msg->listen.socket, (enum listen_kind)msg->listen.kind, msg->listen.listener);
 	msg->listen.socket = -1;
 }
 

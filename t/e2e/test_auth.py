@@ -256,7 +256,7 @@ def test_failures_slow_down(server):
     assert attempt(server, password=PASSWORD)[0] == 235  # who knows it doesn't wait
     assert len(re.findall(rb"login client=127.0.0.1 listener=plain mechanism=PLAIN user=ann result=wrong",
                           server.b.log)) == 6
-    counters = server.b.ctl("status")
+    counters = server.b.ctl("status", "--counters")
     assert re.search(r"smtp_logins_failed +6\b", counters), counters
 
 

@@ -408,7 +408,7 @@ def test_verb(house):
     assert server.asked[("1.2.0.192.in-addr.arpa", "PTR")] == 1
     stats = b.ctl("dns", "--stats")
     assert re.search(r"(?m)^hits +[1-9]", stats) and re.search(rf"(?m)^127\.0\.0\.1:{server.port} +up +yes ", stats)
-    status = b.ctl("status")
+    status = b.ctl("status", "--counters")
     assert re.search(r"(?m)^dns_cache_misses +[1-9]", status) and re.search(r"(?m)^dns_upstream_us +[1-9]", status)
     b.stop()
 
