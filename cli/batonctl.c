@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/completion.h"
 #include "cli/filter.h"
 #include "cli/paths.h"
 #include "cli/tool.h"
 #include "cli/verbs.h"
+#include "lib/near.h"
 
 #define CHANGES "ID... | FILTER [--dry-run] [--json]"
 
@@ -37,8 +39,11 @@ static const struct verb {
     {"test-relay", RELAY_USAGE, "whether a route's hosts would take mail, step by step; sends none",
 	verb_test_relay},
     {"user", USER_USAGE, "who may log in; a password comes from the terminal or stdin", verb_user},
+    {"config", CONFIG_USAGE, "the options' values, and the file and line each comes from",
+	verb_config},
     {"reload", "", "take the configuration file anew", verb_reload},
     {"check", "", "check the configuration file, change nothing", verb_check},
+    {"completion", "bash | zsh", "the shell's completion of these verbs, as a script", NULL},
 };
 
 /* usage - all verbs */
@@ -62,6 +67,34 @@ static const struct verb *find(const char *name)
 	return NULL;
 }
 
+/* completion - of all rows of the table; it needs no configuration */
+static int completion(int argc, char **argv)
+{
+	char names[2000] = "";
+	if (argc != 1 || !completion_begin(argv[0])) {
+		fputs("usage: batonctl completion bash | zsh\n", stderr);
+		return TOOL_USAGE;
+	}
+	for (size_t i = 0, n = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		completion_verb(verbs[i].name, verbs[i].words);
+		n += (size_t)snprintf(
+		    names + n, sizeof(names) - n, "%s%s", n ? " " : "", verbs[i].name);
+	}
+	completion_end(names);
+	return fflush(stdout) ? TOOL_FAILED : TOOL_OK;
+}
+
+/* no_verb - what there is instead */
+static int no_verb(const char *word)
+{
+	const char *near = NULL;
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		near_offer(word, verbs[i].name, &near);
+	fprintf(stderr, "batonctl: no verb '%s'%s%s%s; `batonctl --help` lists them\n", word,
+	    near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+	return TOOL_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	const char *file = NULL;
@@ -80,10 +113,10 @@ int main(int argc, char **argv)
 		return asked ? TOOL_OK : TOOL_USAGE;
 	}
 	verb = find(argv[at]);
-	if (!verb) {
-		fprintf(stderr, "batonctl: no verb '%s'; `batonctl --help` lists them\n", argv[at]);
-		return TOOL_USAGE;
-	}
+	if (!verb)
+		return no_verb(argv[at]);
+	if (!verb->run)
+		return completion(argc - at - 1, argv + at + 1);
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	conf = paths_load(file, "batonctl", false);
 	if (!conf)

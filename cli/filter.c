@@ -113,7 +113,10 @@ static int take_id(struct filter *filter, const char *word)
 		return -1;
 	}
 	if (qid_parse(word, strlen(word), &filter->ids[filter->query.nids])) {
-		fprintf(stderr, "%s: neither a queue ID nor an option\n", word);
+		fprintf(stderr,
+		    "%s: neither a queue ID nor an option; `batonctl queue` lists IDs, "
+		    "`batonctl --help` options\n",
+		    word);
 		return -1;
 	}
 	filter->query.nids++;

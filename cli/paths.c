@@ -55,6 +55,9 @@ const struct conf *paths_load(const char *file, const char *who, bool lenient)
 		conf = conf_default();
 	} else {
 		conf_messages_print(&msgs, stderr);
+		if (access(path, F_OK))
+			fprintf(stderr,
+			    "%s: name the configuration with -c FILE or in BATON_CONF\n", who);
 		conf = NULL;
 	}
 	conf_messages_free(&msgs);

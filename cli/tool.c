@@ -8,6 +8,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* say_not_running - and how to change that; another configuration may be another instance */
+static void say_not_running(const struct conf *conf)
+{
+	fprintf(stderr,
+	    "baton is not running with %s: start it with `systemctl start baton` or `baton -c %s`; "
+	    "`batonctl doctor` says what may be in its way\n",
+	    conf->file[0] ? conf->file : "an empty configuration",
+	    conf->file[0] ? conf->file : CONF_PATH_DEFAULT);
+}
+
 /* tool_open - connect, or say why not */
 int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum role role)
 {
@@ -22,11 +32,12 @@ int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum
 	tool->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (tool->fd < 0 || connect(tool->fd, (struct sockaddr *)&addr, sizeof(addr))) {
 		const char *hint =
-		    errno == EACCES ? " (you may not enter the folder of the sockets)"
-		    : errno == ENOENT || errno == ECONNREFUSED ? " (is baton running?)"
-							       : "";
+		    errno == EACCES ? " (you may not enter the folder of the sockets)" : "";
+		bool down = errno == ENOENT || errno == ECONNREFUSED;
 
 		fprintf(stderr, "%s: %s%s\n", addr.sun_path, strerror(errno), hint);
+		if (down)
+			say_not_running(conf);
 		tool_close(tool);
 		return TOOL_UNREACHABLE;
 	}

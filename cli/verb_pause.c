@@ -9,6 +9,7 @@
 #include "cli/verbs.h"
 #include "lib/conf.h"
 #include "lib/json.h"
+#include "lib/near.h"
 #include "lib/query.h"
 
 /* What the words of a command line say. */
@@ -17,6 +18,7 @@ struct pause {
 	const char *name;
 	uint64_t for_ms;
 	bool all, json, resume;
+	bool unknown; /* answer: a site that nobody has heard of */
 };
 
 /* usage - of the verb that was called */
@@ -118,12 +120,59 @@ static void print_done(const struct pause *p, const struct msg_tool_changed *m)
 		    p->name);
 }
 
+/* The site that was named, and the closest that there is. */
+struct nearest {
+	const char *word;
+	char best[QUERY_PAUSE_NAME_MAX + 1];
+};
+
+/* on_names - one packet of sites */
+static void on_names(struct chan *chan, union msg_any *msg, void *arg)
+{
+	struct tool *tool = arg;
+	struct nearest *n = tool->arg;
+	struct query_site site;
+	char name[sizeof(n->best)];
+	size_t pos = 0;
+
+	(void)chan;
+	while (query_next_site(msg->tool_site_rows.rows, &pos, &site) == 1) {
+		const char *best = n->best[0] ? n->best : NULL;
+
+		snprintf(name, sizeof(name), "%.*s", (int)site.name.len, site.name.data);
+		near_offer(n->word, name, &best);
+		if (best == name)
+			memcpy(n->best, name, sizeof(name));
+	}
+	tool->done = msg->tool_site_rows.last;
+}
+
+/* say_unknown - that nobody has heard of it, and what may have been meant */
+static void say_unknown(const struct conf *conf, const char *word)
+{
+	static const struct chan_handlers handlers = {.on[MSG_tool_site_rows] = on_names};
+	struct nearest near = {.word = word};
+	struct tool tool;
+
+	fputs("no site of that name is in use now: it will rest when there is one "
+	      "(`batonctl sites` lists names)\n",
+	    stderr);
+	if (tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR))
+		return;
+	tool.arg = &near;
+	tool_ask(&tool, MSG_tool_sites, &(struct msg_tool_sites){0}, &handlers);
+	tool_close(&tool);
+	if (near.best[0])
+		fprintf(stderr, "did you mean %s? `batonctl resume '%s'` takes this pause back\n",
+		    near.best, word);
+}
+
 /* on_changed - it holds, and will after a restart */
 static void on_changed(struct chan *chan, union msg_any *msg, void *arg)
 {
 	const struct msg_tool_changed *m = &msg->tool_changed;
 	struct tool *tool = arg;
-	const struct pause *p = tool->arg;
+	struct pause *p = tool->arg;
 
 	(void)chan;
 	tool->done = true;
@@ -136,11 +185,8 @@ static void on_changed(struct chan *chan, union msg_any *msg, void *arg)
 	if (!m->messages && !p->all) {
 		fputs("it isn't paused; `batonctl pause` lists what is\n", stderr);
 		tool->result = TOOL_FAILED;
-	} else if (!m->recipients) {
-		fputs("no site of that name is in use now: it will rest when there is one "
-		      "(`batonctl sites` lists names)\n",
-		    stderr);
 	}
+	p->unknown = m->messages && !m->recipients;
 }
 
 /* ask - qmgr */
@@ -156,6 +202,8 @@ static int ask(const struct conf *conf, struct pause *p, enum msg_type type, con
 	tool.arg = p;
 	r = tool_ask(&tool, type, msg, &handlers);
 	tool_close(&tool);
+	if (p->unknown)
+		say_unknown(conf, p->name);
 	return r;
 }
 

@@ -29,6 +29,10 @@ int verb_why(const struct conf *conf, int argc, char **argv);
 #define EXPLAIN_USAGE "ADDRESS [--sender ADDRESS] [--client IP] [--json]"
 int verb_explain(const struct conf *conf, int argc, char **argv);
 
+/* verb_config.c */
+#define CONFIG_USAGE "[OPTION | SECTION | SECTION.OPTION ...] [--changed] [--json]"
+int verb_config(const struct conf *conf, int argc, char **argv);
+
 /* verb_dns.c */
 #define DNS_USAGE "NAME TYPE [--json] | --stats [--json] | --flush NAME"
 int verb_dns(const struct conf *conf, int argc, char **argv);

@@ -171,3 +171,22 @@ void conf_print_open(const struct conf *c, FILE *to);
 
 /* Every option with its value, as it could stand in a file (`batonctl config`). */
 void conf_print(const struct conf *c, FILE *to);
+
+/* How conf_show() prints. */
+struct conf_show {
+	bool json;     /* one object an option and line */
+	bool changed;  /* only what the files say and isn't the default */
+	size_t nnames; /* 0: all; else only these: "option", "section", "section.option" */
+	char *const *names;
+};
+
+/*
+ * `batonctl config`: reads a configuration as conf_load() does and prints the value of every option
+ * with the place it comes from, in a form that conf_load() takes. Returns as conf_load(); -ESRCH
+ * with *unknown set: there is no option or section of that name.
+ */
+int conf_show(const char *path, const struct conf_show *how, FILE *to, const char **unknown,
+    struct conf_messages *msgs);
+
+/* The closest of all names that conf_show() knows to a word that is none; "": none is close. */
+const char *conf_near_name(const char *word);

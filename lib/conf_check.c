@@ -26,8 +26,8 @@ static bool given(enum conf_kind_no kind, const struct conf_section *s, const ch
 	return s->given & conf_opt_bit(conf_opt_find(kind, name));
 }
 
-/* place - file and line of an option's value */
-static void place(const struct conf_raw *raw, enum conf_kind_no kind, const struct conf_section *s,
+/* conf_place - file and line of an option's value */
+void conf_place(const struct conf_raw *raw, enum conf_kind_no kind, const struct conf_section *s,
     const char *name, size_t at, const char **file, uint32_t *line)
 {
 	*file = s->file;
@@ -49,7 +49,7 @@ static void say(struct conf_raw *raw, bool note, enum conf_kind_no kind,
 	const struct conf_kind *k = &conf_kinds[kind];
 	const char *file, *quote = k->titled ? "\"" : "", *title = k->titled ? s->title : "";
 	uint32_t line;
-	place(raw, kind, s, name, at, &file, &line);
+	conf_place(raw, kind, s, name, at, &file, &line);
 	(note ? conf_note : conf_error)(raw->msgs, file, line, "%s%s%s%s%s%s%s", k->name,
 	    k->titled ? " " : "", quote, title, quote, k->name[0] ? ": " : "", text);
 }

@@ -139,6 +139,10 @@ void conf_complain(struct conf_raw *raw, bool note, enum conf_kind_no kind,
     const struct conf_section *s, const char *name, size_t at, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
 
+/* Where that is; of plain sections that come again the last place counts. */
+void conf_place(const struct conf_raw *raw, enum conf_kind_no kind, const struct conf_section *s,
+    const char *name, size_t at, const char **file, uint32_t *line);
+
 /* conf_load() with one more step while the lines are still known; its error is the whole's. */
 typedef int conf_more(struct conf *c, struct conf_raw *raw);
 int conf_load_with(

@@ -79,7 +79,8 @@ static bool ask_keeper(struct explain *e)
 	if (!keeper)
 		return false;
 	e->request = next_number();
-	CHAN_SEND(keeper, keeper_expand, .request = e->request, .local = msg_str(e->local));
+	CHAN_SEND(keeper, keeper_expand, .request = e->request, .local = msg_str(e->local),
+	    .domain = msg_str(e->domain));
 	return true;
 }
 
