@@ -18,6 +18,8 @@ static const struct verb {
 } verbs[] = {
     {"status", STATUS_USAGE, "what is wrong and what to do; processes, rates, queue, disk",
 	verb_status},
+    {"top", TOP_USAGE, "the same live: rates, connections, sites and their reasons; q quits",
+	verb_top},
     {"metrics", "", "all figures as text for Prometheus", verb_metrics},
     {"queue", FILTER_USAGE "\n           [--by site|reason|sender|class] [--json]",
 	"list or group what waits; without a filter everything", verb_queue},

@@ -21,8 +21,8 @@ struct teller {
 };
 
 /* put - one text of a problem, without what a terminal would obey */
-static void put(char *to, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void put(char *to, size_t size, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void put(
+    char *to, size_t size, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);

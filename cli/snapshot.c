@@ -13,7 +13,8 @@
 #include "lib/clock.h"
 #include "lib/counters.h"
 
-#define LATELY_MS 300000 /* trouble of a site that is up is shown for so long */
+#define QMGR_WAIT_MS 5000   /* a qmgr that is down leaves the connection in its socket's queue */
+#define LATELY_MS    300000 /* trouble of a site that is up is shown for so long */
 
 /* grow - room for one more; the program ends without memory */
 static void *grow(void *list, size_t n, size_t size)
@@ -194,7 +195,7 @@ static void on_pauses(struct chan *chan, union msg_any *msg, void *arg)
 	tool->done = msg->tool_pause_rows.last;
 }
 
-/* ask_qmgr - sites, then pauses */
+/* ask_qmgr - pauses, whose answer comes at once or never, then sites */
 static int ask_qmgr(struct snapshot *s, const struct conf *conf, bool count)
 {
 	static const struct chan_handlers handlers = {
@@ -204,9 +205,12 @@ static int ask_qmgr(struct snapshot *s, const struct conf *conf, bool count)
 	if (r)
 		return r;
 	tool.arg = s;
-	r = tool_ask(&tool, MSG_tool_sites, &(struct msg_tool_sites){.count = count}, &handlers);
+	tool.wait_ms = QMGR_WAIT_MS;
+	r = tool_ask(&tool, MSG_tool_pauses, &(struct msg_tool_pauses){0}, &handlers);
+	tool.wait_ms = TOOL_WAIT_MS;
 	if (r == TOOL_OK)
-		r = tool_ask(&tool, MSG_tool_pauses, &(struct msg_tool_pauses){0}, &handlers);
+		r = tool_ask(
+		    &tool, MSG_tool_sites, &(struct msg_tool_sites){.count = count}, &handlers);
 	tool_close(&tool);
 	return r;
 }

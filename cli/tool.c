@@ -24,7 +24,8 @@ int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", conf->runtime, name);
 
-	*tool = (struct tool){.fd = -1, .role = role, .result = TOOL_OK};
+	*tool = (struct tool){
+	    .fd = -1, .role = role, .result = TOOL_OK, .wait_ms = TOOL_WAIT_MS};
 	if (n < 0 || (size_t)n >= sizeof(addr.sun_path)) {
 		fprintf(stderr, "%s/%s: the path is too long for a socket\n", conf->runtime, name);
 		return TOOL_UNREACHABLE;
@@ -95,7 +96,7 @@ int tool_ask(
 		r = 0; /* why may wait to be read */
 	tool->done = false;
 	while (r == 0 && !tool->done)
-		r = chan_receive_once(tool->fd, ROLE_TOOL, tool->role, &all, tool, TOOL_WAIT_MS);
+		r = chan_receive_once(tool->fd, ROLE_TOOL, tool->role, &all, tool, tool->wait_ms);
 	if (tool->done)
 		return tool->result;
 	if (r == -EPIPE || r == -ECONNRESET)

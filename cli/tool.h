@@ -25,6 +25,7 @@ struct tool {
 	bool done;      /* a handler sets it at the last answer */
 	bool own;       /* the answer was about the user's own mail only: a handler sets it */
 	int result;     /* TOOL_OK, TOOL_FAILED */
+	int wait_ms;    /* silence after which it is given up; tool_open() sets TOOL_WAIT_MS */
 	void *arg;
 };
 

@@ -92,6 +92,8 @@ static void print_site(const struct query_site *s)
 	print_when("trouble", s->trouble_ms);
 	if (s->trouble.len > 0)
 		printf("  %.*s", (int)s->trouble.len, s->trouble.data);
+	print_when("one command at a time until", s->steps_ms);
+	print_when("IPv4 only until", s->ipv4_ms);
 	putchar('\n');
 }
 
@@ -104,11 +106,13 @@ static void print_site_json(const struct query_site *s)
 	json_write(stdout, s->name.data, s->name.len);
 	printf(",\"state\":\"%s\",\"connections\":%u,\"limit\":%u,\"configured\":%u,"
 	       "\"rate\":\"%s\",\"queued\":%" PRIu64 ",\"active\":%u,\"ready\":%u,"
-	       "\"oldest\":%" PRIu64 ",\"probe\":%" PRIu64 ",\"trouble_at\":%" PRIu64
+	       "\"oldest\":%" PRIu64 ",\"probe\":%" PRIu64
+	       ",\"one_command_until\":%" PRIu64 ",\"ipv4_until\":%" PRIu64
+	       ",\"trouble_at\":%" PRIu64
 	       ",\"trouble\":",
 	    query_site_state_name(s->state), s->connections, s->limit, s->configured,
 	    rate_text(s, rate, sizeof(rate)), s->queued, s->active, s->ready, s->oldest_ms / 1000,
-	    s->probe_ms / 1000, s->trouble_ms / 1000);
+	    s->probe_ms / 1000, s->steps_ms / 1000, s->ipv4_ms / 1000, s->trouble_ms / 1000);
 	json_write(stdout, s->trouble.data, s->trouble.len);
 	puts("}");
 }

@@ -92,7 +92,7 @@ static void text_queue(const struct snapshot *s)
 {
 	char age[STYLE_TEXT], left[STYLE_TEXT], min[STYLE_TEXT];
 	printf("\n%squeue%s       %" PRIu64 " messages, %" PRIu64 " recipients: %" PRIu64
-	       " being sent, %" PRIu64 " ready, %" PRIu64 " waiting, %" PRIu64 " set aside; ",
+	       " being sent, %" PRIu64 " ready, %" PRIu64 " deferred, %" PRIu64 " set aside; ",
 	    style(STYLE_BOLD), style(STYLE_PLAIN), s->sum[C_queue_messages],
 	    s->sum[C_queue_recipients], s->sum[C_queue_active], s->sum[C_queue_ready], rest(s),
 	    s->sum[C_queue_aside]);
@@ -211,7 +211,7 @@ static void json(const struct snapshot *s, const struct conf *conf)
 		json_process(&s->processes[i]);
 	json_rates(s);
 	printf("{\"queue\":{\"messages\":%" PRIu64 ",\"recipients\":%" PRIu64 ",\"active\":%" PRIu64
-	       ",\"ready\":%" PRIu64 ",\"waiting\":%" PRIu64 ",\"aside\":%" PRIu64
+	       ",\"ready\":%" PRIu64 ",\"deferred\":%" PRIu64 ",\"aside\":%" PRIu64
 	       ",\"oldest\":%" PRIu64 ".%03u}}\n",
 	    s->sum[C_queue_messages], s->sum[C_queue_recipients], s->sum[C_queue_active],
 	    s->sum[C_queue_ready], rest(s), s->sum[C_queue_aside], oldest(s) / 1000,

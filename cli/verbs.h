@@ -49,6 +49,10 @@ int verb_user(const struct conf *conf, int argc, char **argv);
 #define STATUS_USAGE "[--json | --counters]"
 int verb_status(const struct conf *conf, int argc, char **argv);
 
+/* verb_top.c */
+#define TOP_USAGE "[-n COUNT | --once] [-d TIME]"
+int verb_top(const struct conf *conf, int argc, char **argv);
+
 /* verb_metrics.c */
 int verb_metrics(const struct conf *conf, int argc, char **argv);
 
