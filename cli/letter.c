@@ -91,14 +91,24 @@ void letter_move(struct letter *l, enum rcpt_state from, enum rcpt_state to)
 			r->state = to;
 }
 
+/* letter_refuse - one; without memory its words are not kept */
+void letter_refuse(struct rcpt *r, const char *reply)
+{
+	r->state = RCPT_REFUSED;
+	free(r->reply);
+	r->reply = strdup(reply);
+}
+
 /* letter_free - all of it */
 void letter_free(struct letter *l)
 {
 	struct rcpt *r, *next;
 
 	HASH_CLEAR(hh, l->by_address);
-	DL_FOREACH_SAFE (l->rcpts, r, next)
+	DL_FOREACH_SAFE (l->rcpts, r, next) {
+		free(r->reply);
 		free(r);
+	}
 	free(l->sender);
 	*l = (struct letter){0};
 }

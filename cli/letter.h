@@ -27,7 +27,8 @@ enum rcpt_state {
 struct rcpt {
 	struct rcpt *next, *prev;
 	enum rcpt_state state;
-	off_t at; /* of its letter in a dropped file */
+	off_t at;    /* of its letter in a dropped file */
+	char *reply; /* of a refused one, as far as it is known */
 	UT_hash_handle hh;
 	char address[];
 };
@@ -54,5 +55,8 @@ size_t letter_count(const struct letter *l, enum rcpt_state state);
 
 /* All that are in `from` are in `to` from now on. */
 void letter_move(struct letter *l, enum rcpt_state from, enum rcpt_state to);
+
+/* Refused, with smtpd's words. */
+void letter_refuse(struct rcpt *r, const char *reply);
 
 void letter_free(struct letter *l);

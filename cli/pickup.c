@@ -2,7 +2,8 @@
 /*
  * pickup: one file of the drop folder goes to smtpd (lib/drop.h is the contract). It runs as the
  * file's owner: so smtpd hears from the kernel whose mail it is, and nobody else reads it. As many
- * transactions as its recipients need; what was taken or refused is noted in the file.
+ * transactions as its recipients need; what was taken or refused is noted in the file, and of what
+ * was refused the sender is told by mail.
  */
 #include <errno.h>
 #include <signal.h>
@@ -13,10 +14,9 @@
 
 #include "cli/drop.h"
 #include "cli/post.h"
-#include "lib/dot_form.h"
+#include "cli/returned.h"
+#include "cli/stored.h"
 #include "lib/drop.h"
-
-#define CHUNK 65536
 
 static bool was_refused;
 static char reason[DROP_REASON_MAX]; /* the first refusal, else the last deferral */
@@ -29,30 +29,6 @@ static void on_refused(const char *what, const char *reply)
 	was_refused = true;
 }
 
-/* send_body - from the file to smtpd; whatever it holds, it is stored form on the wire */
-static int send_body(FILE *file, off_t body, FILE *out)
-{
-	static char in[CHUNK], plain[DOT_PLAIN_ROOM(CHUNK)], stored[DOT_FORM_ROOM(CHUNK + 1)];
-	struct dot_plain unstuff;
-	struct dot_form stuff;
-	size_t n;
-
-	if (fseeko(file, body, SEEK_SET) != 0)
-		return -EIO;
-	dot_plain_init(&unstuff, false);
-	dot_form_init(&stuff, DOT_STUFF);
-	while ((n = fread(in, 1, sizeof(in), file)) > 0) {
-		n = dot_plain(&unstuff, in, n, plain);
-		n = dot_form(&stuff, plain, n, stored);
-		fwrite(stored, 1, n, out);
-	}
-	n = dot_plain_end(&unstuff, plain);
-	n = dot_form(&stuff, plain, n, stored);
-	fwrite(stored, 1, n, out);
-	fwrite(stored, 1, dot_form_end(&stuff, stored), out);
-	return ferror(file) ? -EIO : 0;
-}
-
 /* transaction - one; whether it got any further with a recipient */
 static bool transaction(struct letter *l, FILE *file, off_t body, const char *const *argv)
 {
@@ -62,7 +38,7 @@ static bool transaction(struct letter *l, FILE *file, off_t body, const char *co
 	    post_begin(&s, l, argv[DROP_ARG_RUNTIME], argv[DROP_ARG_HOSTNAME], on_refused);
 
 	if (v == SMTP_OK) {
-		if (send_body(file, body, s.out))
+		if (stored_copy(file, body, s.out))
 			_exit(EX_TEMPFAIL); /* without the mark: smtpd forgets it */
 		post_end(&s, l, on_refused);
 	}
@@ -103,6 +79,14 @@ int main(int argc, char **argv)
 		return finish(EX_TEMPFAIL);
 	if (letter_count(&l, RCPT_REFUSED) == 0)
 		return EX_OK;
-	drop_mark(DROP_FILE_FD, &l);
-	return finish(EX_UNAVAILABLE);
+	if (drop_mark(DROP_FILE_FD, &l))
+		return finish(EX_TEMPFAIL);
+	switch (returned_send(&l, file, body, argv[DROP_ARG_RUNTIME], argv[DROP_ARG_HOSTNAME])) {
+	case SMTP_OK:
+		return EX_OK;
+	case SMTP_TEMPORARY:
+		return finish(EX_TEMPFAIL);
+	default:
+		return finish(EX_UNAVAILABLE);
+	}
 }

@@ -22,7 +22,7 @@ static bool offer(struct submit *s, struct letter *l, post_refusal *say, enum sm
 			if (s->code == REPLY_TOO_MANY)
 				break; /* to ask on would be an error for each */
 		} else {
-			r->state = RCPT_REFUSED;
+			letter_refuse(r, s->reply);
 			*refused = v;
 			say(r->address, s->reply);
 		}
@@ -34,11 +34,16 @@ static bool offer(struct submit *s, struct letter *l, post_refusal *say, enum sm
 static enum smtp_verdict settle(struct submit *s, struct letter *l, enum rcpt_state state,
     enum smtp_verdict v, post_refusal *say)
 {
-	bool never = v == SMTP_REFUSED || v == SMTP_NO_USER;
+	struct rcpt *r;
 
-	letter_move(l, state, v == SMTP_OK ? RCPT_DONE : never ? RCPT_REFUSED : RCPT_OPEN);
-	if (never)
-		say("message refused", s->reply);
+	if (v == SMTP_OK || v == SMTP_TEMPORARY) {
+		letter_move(l, state, v == SMTP_OK ? RCPT_DONE : RCPT_OPEN);
+		return v;
+	}
+	DL_FOREACH (l->rcpts, r)
+		if (r->state == state)
+			letter_refuse(r, s->reply);
+	say("message refused", s->reply);
 	return v;
 }
 

@@ -21,7 +21,7 @@
  * master opens a file, forks, becomes its owner and execs libexec/baton/pickup:
  *   argv         pickup RUNTIME HOSTNAME
  *   descriptors  0 the file (read and write), 1 /dev/null, 2 a pipe for one line of reason; no more
- *   exit code    EX_OK: safe in the queue, for all who were not refused: master removes the file;
+ *   exit code    EX_OK: safe in the queue, or returned to its sender: master removes the file;
  *                EX_TEMPFAIL: again later; any other: never, master moves it to `spool`/refused
  */
 #pragma once

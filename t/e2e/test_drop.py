@@ -1,4 +1,5 @@
 """The drop folder: what sendmail does where nobody can take mail, and what becomes of it."""
+import email
 import glob
 import os
 import re
@@ -96,15 +97,37 @@ def test_4xx_for_the_whole_message(house):
     b.stop()
 
 
-def test_what_is_refused_is_set_aside(house):
+def test_what_is_refused_is_returned(house):
+    """Who isn't refused gets it; the sender gets the rest back, with the words and the message."""
     b, hop = down(house)
-    send(b, 1, to=f"no-such-user@{HOST}")
-    b.tool("sendmail", "-i", "-f", ME, f"no-such-user@{HOST}", "b@other.test", stdin=b"X-Id: 2-1\n\nx\n")
+    b.tool("sendmail", "-i", "-f", ME, f"no-such-user@{HOST}", "b@other.test", stdin="X-Id: 2-1\n\ncaf\u00e9\n.\n".encode())
     b.start()
-    hop.wait(1, 20)
-    wait_for(lambda: len(refused(b)) == 2 and not dropped(b), 10)
-    assert ids(hop) == [2], "who isn't refused gets it"
-    assert re.search(rb"drop_refused .*file=\S+ uid=%d reason=\"no-such-user@[^\"]*5\.1\.1" % os.getuid(), b.log)
+    hop.wait(2, 20)
+    wait_for(lambda: not dropped(b), 10)
+    b.wait_empty()
+    (sent,) = [m for m in hop.messages if m.sender]
+    (notice,) = [m for m in hop.messages if not m.sender]
+    assert sent.to == ["b@other.test"] and notice.to == [ME]
+    report = email.message_from_bytes(notice.raw)
+    words, status, message = report.get_payload()
+    assert report.get_content_type() == "multipart/report" and report["Auto-Submitted"]
+    assert f"<no-such-user@{HOST}>: 550 5.1.1" in words.get_payload()
+    status, rcpt = status.get_payload()
+    assert (rcpt["Final-Recipient"], rcpt["Action"], rcpt["Status"]) == (f"rfc822; no-such-user@{HOST}", "failed", "5.1.1")
+    assert message.get_payload()[0]["X-Id"] == "2-1" and b"\r\ncaf\xc3\xa9\r\n.\r\n" in notice.raw
+    assert not refused(b)
+    b.stop()
+
+
+def test_what_cannot_be_returned_is_set_aside(house):
+    """From nobody, from somebody who doesn't exist, for somebody who wants no notice."""
+    b, hop = down(house)
+    for args in (["-f", "<>"], ["-f", f"neither@{HOST}"], ["-f", ME, "-N", "never"]):
+        b.tool("sendmail", "-i", *args, f"no-such-user@{HOST}", stdin=b"X-Id: 1-1\n\nx\n")
+    b.start()
+    wait_for(lambda: len(refused(b)) == 3 and not dropped(b), 10)
+    line = rb"drop_refused .*file=\S+ uid=%d reason=\"no-such-user@[^\"]*5\.1\.1" % os.getuid()
+    assert len(re.findall(line, b.log)) == 3 and not hop.messages
     b.stop()
 
 
