@@ -43,6 +43,7 @@ struct punch {
 
 static struct {
 	struct event *timer;
+	struct punch_pace pace;
 	bool running;
 	bool cannot;         /* the file system has no holes */
 	uint64_t not_before; /* after an error */
@@ -56,7 +57,7 @@ static bool quiet(const struct segment *seg)
 	return seg->state == SEGMENT_CLOSED && seg->kind != SEGMENT_SINGLE && !seg->damaged &&
 	       seg->rows && seg->read == seg->submitted && seg->taken == seg->submitted &&
 	       !seg->refs && !seg->queued && !seg->opening && !seg->ndone_new &&
-	       now_ms() >= seg->closed_ms + PUNCH_QUIET_MS &&
+	       now_ms() >= seg->closed_ms + pu.pace.quiet_ms &&
 	       (!seg->copied_ms || now_ms() >= seg->copied_ms + COMPACT_AGAIN_MS);
 }
 
@@ -213,8 +214,7 @@ static void holes_done(struct work *work)
 		p->seg->held = p->held;
 		log_info("segment %016llx: punched; %zu messages, %llu bytes live, %llu held",
 		    (unsigned long long)p->name, p->living.n,
-		    (unsigned long long)p->seg->punched_live,
-		    (unsigned long long)p->held);
+		    (unsigned long long)p->seg->punched_live, (unsigned long long)p->held);
 	}
 	finish(p);
 }
@@ -276,7 +276,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct segment *seg;
 	(void)fd, (void)what, (void)arg;
-	event_add(pu.timer, &(struct timeval){.tv_sec = PUNCH_CHECK_MS / 1000});
+	event_add(pu.timer, &(struct timeval){.tv_sec = pu.pace.check_ms / 1000,
+				.tv_usec = pu.pace.check_ms % 1000 * 1000});
 	if (pu.running || !queue_delivering() || now_ms() < pu.not_before)
 		return;
 	for (seg = segment_first(); seg; seg = seg->hh.next) {
@@ -288,8 +289,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* punch_start - look now and then */
-void punch_start(void)
+void punch_start(struct punch_pace pace)
 {
+	pu.pace = pace;
 	pu.timer = evtimer_new(loop_base(), on_timer, NULL);
 	if (!pu.timer)
 		log_fatal("out of memory for a timer");

@@ -24,5 +24,15 @@
 #define PUNCH_PAUSE_MS 100   /* between one segment and the next */
 #define PUNCH_AGAIN_MS 60000 /* after an error */
 
-/* Begins to look. */
-void punch_start(void);
+/* How often a segment is looked for, and how long it has to have been closed. */
+struct punch_pace {
+	unsigned check_ms, quiet_ms;
+};
+#define PUNCH_PACE                             \
+	(struct punch_pace)                    \
+	{                                      \
+		PUNCH_CHECK_MS, PUNCH_QUIET_MS \
+	}
+
+/* Begins to look; pace: PUNCH_PACE, but for tests. */
+void punch_start(struct punch_pace pace);

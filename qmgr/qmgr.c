@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, BLOCKS_MAX);
 	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	const struct child_self *self = child_start(&role, argc, argv);
-	int err = queue_open();
+	int err = queue_open(PUNCH_PACE);
 	if (err) {
 		log_warnc(err, "the spool %s", self->conf->spool);
 		log_flush();

@@ -126,7 +126,7 @@ bool queue_delivering(void)
 }
 
 /* queue_open - spool, index, threads */
-int queue_open(void)
+int queue_open(struct punch_pace pace)
 {
 	uint64_t last = 0;
 	now_init(0);
@@ -151,7 +151,7 @@ int queue_open(void)
 	schedule_load(on_loaded);
 	space_watch();
 	vitals_start();
-	punch_start();
+	punch_start(pace);
 	return 0;
 }
 

@@ -12,10 +12,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "qmgr/punch.h"
+
 struct conf;
 
 /* Opens the spool of the configuration in force (child_self()->conf). 0 or -E.... */
-int queue_open(void);
+int queue_open(struct punch_pace pace);
 
 /* Jobs are given out. */
 bool queue_delivering(void);

@@ -104,6 +104,8 @@ void world_run(void (*fn)(void))
 	assert_int_equal(status, 0);
 }
 
+struct punch_pace world_pace = {PUNCH_CHECK_MS, PUNCH_QUIET_MS};
+
 void world_open(void)
 {
 	char path[128];
@@ -117,7 +119,7 @@ void world_open(void)
 	world_self = (struct child_self){.role = ROLE_QMGR, .conf = conf};
 	log_set(LOG_FORMAT_TEXT, getenv("WORLD_LOG") ? LOG_DEBUG : LOG_ERROR);
 	loop_init();
-	check(queue_open() == 0);
+	check(queue_open(world_pace) == 0);
 }
 
 /* tick - so that a turn ends now and then */

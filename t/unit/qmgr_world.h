@@ -15,6 +15,7 @@
 #include "lib/child.h"
 #include "lib/job.h"
 #include "lib/record.h"
+#include "qmgr/punch.h"
 
 #define WORLD_JOBS 4096
 
@@ -50,7 +51,8 @@ void world_run(void (*fn)(void));
 
 /* -- in that process ---------------------------------------------------------------------- */
 
-/* Loop, configuration, queue_open(). */
+/* Loop, configuration, queue_open(world_pace), which a life may change before. */
+extern struct punch_pace world_pace;
 void world_open(void);
 /*
  * Turns of the loop until cond() or ms are over, of a machine that has nothing else to do; returns

@@ -354,6 +354,7 @@ static void index_lost_half_way(void)
 /* With its index: nothing is due, nothing is lost; what was begun is ended, or begun anew. */
 static void index_there(void)
 {
+	world_pace.quiet_ms = 0;
 	world_open();
 	world_link();
 	check(world_until(source_gone, 8000));
@@ -483,6 +484,7 @@ static void one_done_early(void)
 
 static void one_done_settled(void)
 {
+	world_pace.quiet_ms = 0;
 	world_open();
 	world_link();
 	check(world_until(has_settled, 8000));
@@ -502,6 +504,7 @@ static void one_done(void)
 
 static void one_done_and_moved(void)
 {
+	world_pace.quiet_ms = 0;
 	world_open();
 	world_link();
 	check(world_until(has_settled, 8000));
@@ -604,5 +607,6 @@ int main(void)
 	    T(test_no_copy),
 	    T(test_no_holes),
 	};
+	world_pace.check_ms = 20;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

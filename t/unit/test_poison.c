@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "lib/clock.h"
 #include "qmgr/index.h"
 #include "qmgr/load.h"
 #include "qmgr/message.h"
@@ -54,6 +55,25 @@ static unsigned unanswered(unsigned first)
 	return n;
 }
 
+static unsigned before; /* jobs of before */
+
+/* in_hand - the worker holds something */
+static bool in_hand(void)
+{
+	return unanswered(before) > 0;
+}
+
+static bool nothing_left(void)
+{
+	return message_count() == 0;
+}
+
+/* set_aside - the poison has done what it can, and nothing else is left */
+static bool set_aside(void)
+{
+	return deaths >= 2 && nothing_left();
+}
+
 /* holds_poison - since `first` */
 static bool holds_poison(unsigned first)
 {
@@ -64,15 +84,18 @@ static bool holds_poison(unsigned first)
 	return false;
 }
 
-/* work - workers that answer everything but die of the poison, until nothing has come for a while
+/*
+ * work - workers that answer everything but die of the poison, until all is done and nothing has
+ * come for a while
  */
 static void work(void)
 {
+	int64_t until = clock_ms() + WORLD_PATIENCE * 3000;
 	unsigned first = world_njobs;
-	for (int quiet = 0; quiet < 10; quiet++) {
-		unsigned before = world_njobs;
+	for (int quiet = 0; quiet < 10 && clock_ms() < until; quiet++) {
+		unsigned known = world_njobs;
 		world_for(30);
-		if (world_njobs != before)
+		if (world_njobs != known || !set_aside())
 			quiet = 0;
 		if (unanswered(first) > most_in_hand)
 			most_in_hand = unanswered(first);
@@ -123,6 +146,12 @@ static struct rcpt *read_back(uint8_t was)
 	return rcpt;
 }
 
+/* is_sent - one more job, and it is done */
+static bool is_sent(void)
+{
+	return world_njobs > before && nothing_left();
+}
+
 /* guard - what is set aside, and comes back when it is released */
 static void guard(const char *const *to, uint8_t stage)
 {
@@ -134,10 +163,11 @@ static void guard(const char *const *to, uint8_t stage)
 	check(message_count() == 0);
 	world_for(1200); /* not tried when its interval is over */
 	check(deaths == 2 && message_count() == 0);
-	unsigned before = world_njobs;
+	before = world_njobs;
 	world_answers = true;
 	poison_release(read_back(stage));
-	world_for(500);
+	check(world_until(is_sent, 3000));
+	world_for(300); /* once */
 	check(world_njobs == before + 1 && world_jobs[before].id == poison);
 	check(world_jobs[before].kind == (stage == STAGE_MAIL ? JOB_MAIL : JOB_NOTICE));
 	check(message_count() == 0);
@@ -154,26 +184,38 @@ static void notice(void)
 	guard(gone, STAGE_FAILED);
 }
 
+static bool no_rows(void)
+{
+	return segment_find(world_seg.name)->rows == 0;
+}
+
+/* one_suspect - the worker dies; the next one gets one message, alone: the number of its job */
+static unsigned one_suspect(void)
+{
+	world_deliver_dies();
+	world_for(20);
+	before = world_njobs;
+	world_link_deliver(1);
+	world_inflight_end();
+	check(world_until(in_hand, 3000));
+	world_for(50);
+	check(world_njobs == before + 1);
+	return before;
+}
+
 /* Workers that end of something else, with other messages in hand each time: nobody is set aside.
  */
 static void innocent(void)
 {
 	begin(one);
 	for (unsigned i = 1; i <= 3; i++) {
-		world_for(100);
-		check(unanswered(0) > 0);
-		world_deliver_dies();
-		world_for(20);
-		unsigned first = world_njobs;
-		world_link_deliver(1);
-		world_inflight_end();
-		world_for(50);
-		check(world_njobs == first + 1); /* the first suspect, alone */
+		before = world_njobs;
+		check(world_until(in_hand, 3000));
+		before = one_suspect();
 		world_answers = true;
-		world_answer(&world_jobs[first], OUT_SENT, 250, "ok");
-		world_for(300);
-		check(message_count() == 0);
-		check(segment_find(world_seg.name)->rows == 0);
+		world_answer(&world_jobs[before], OUT_SENT, 250, "ok");
+		check(world_until(nothing_left, 3000));
+		check(world_until(no_rows, 3000));
 		world_answers = false;
 		for (unsigned k = 0; k < MESSAGES; k++)
 			world_record(world_seg.first_id + i * MESSAGES + k, "s@x", one, 1);
@@ -181,21 +223,31 @@ static void innocent(void)
 	}
 }
 
+static bool another_job(void)
+{
+	return world_njobs > before + 1;
+}
+
+static bool one_left(void)
+{
+	return message_count() == 1; /* all but the one that isn't answered */
+}
+
 /* One that no answer comes for doesn't hold up the others for longer than its turn. */
 static void slow(void)
 {
 	begin(one);
-	world_for(100);
-	world_deliver_dies();
-	world_for(20);
-	unsigned first = world_njobs;
-	world_link_deliver(1);
-	world_inflight_end();
-	world_for(POISON_TURN_MS - 500);
-	check(world_njobs == first + 1);
+	before = 0;
+	check(world_until(in_hand, 3000));
+	int64_t now = clock_ms();
+	unsigned first = one_suspect();
+	check(world_until(another_job, POISON_TURN_MS * 2));
+	check(clock_ms() - now >= POISON_TURN_MS - 500); /* it had its turn */
+	check(!world_jobs[first].answered);
 	world_answers = true;
-	world_for(1000);
-	check(message_count() == 1); /* all but that one */
+	for (unsigned i = first + 1; i < world_njobs; i++)
+		world_answer(&world_jobs[i], OUT_SENT, 250, "ok");
+	check(world_until(one_left, 3000));
 }
 
 #define RUN(name)                             \

@@ -23,9 +23,10 @@
 #include "qmgr/work.h"
 #include "qmgr_world.h"
 
-#define RECORDS 2000
-#define LIVING  600
-#define FEW     5
+#define RECORDS  2000
+#define LIVING   600
+#define FEW      5
+#define CHECK_MS 20
 
 /* What one process tells the next: shared memory. */
 static struct {
@@ -149,7 +150,7 @@ static void punch(void)
 static void not_at_once(void)
 {
 	punch_ready();
-	world_for(2 * PUNCH_CHECK_MS);
+	world_for(20 * CHECK_MS);
 	check(!segment_find(left->seg.name)->punched);
 }
 
@@ -199,6 +200,7 @@ static void half_a_map(void)
 static void punched_again(void)
 {
 	world_remove_index();
+	world_pace.quiet_ms = 0;
 	world_open();
 	world_link();
 	living = FEW;
@@ -304,5 +306,6 @@ int main(void)
 	    T(test_rotten_record),
 	    T(test_map_alone),
 	};
+	world_pace.check_ms = CHECK_MS;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -461,15 +461,18 @@ static void test_silence(void **state)
 	assert_int_equal(a.verdict, DNS_OK);
 }
 
+/* ICMP says so at once: whoever waited for silence instead would wait beyond await()'s end. */
 static void test_dead(void **state)
 {
+	static const struct upstream_times patient = {60000, 60000, 60000, 60000};
 	struct asker a;
 
 	(void)state;
+	upstream_times(resolver_upstream(r), &patient);
 	servers(SAY_ADDRESS, -1);
-	dnsserver_stop(&s1.server); /* ICMP says so at once */
+	dnsserver_stop(&s1.server);
 	ask(&a, DNS_A, "a.example");
-	assert_true(await(&a) < 1000);
+	await(&a);
 	assert_int_equal(a.verdict, DNS_TEMPFAIL);
 	upstream_servers(resolver_upstream(r), NULL, 0);
 	ask(&a, DNS_A, "b.example");
