@@ -55,7 +55,8 @@ void entry_of_alias(const struct mailbox_request *req, int fd, struct mailbox_re
 {
 	char name[ALIASES_NAME_MAX + 1];
 	const char *colon = strrchr(req->mailbox, ':');
-	if (!colon || !alias_name(req->mailbox, (size_t)(colon - req->mailbox), name)) {
+	if (!colon ||
+	    str_copy_n(name, sizeof(name), req->mailbox, (size_t)(colon - req->mailbox)) != 0) {
 		mailbox_say(res, 451, "4.3.5", EX_USAGE, "local: not an entry of an alias");
 		return;
 	}

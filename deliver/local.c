@@ -46,6 +46,8 @@ static void act(struct mailbox_request *req, struct mailbox_result *res)
 		entry_of_alias(req, LOCAL_ALIASES_FD, res);
 	else if (req->kind == LOCAL_FORWARD)
 		entry_of_forward(req, res);
+	else if (req->kind == LOCAL_VIRTUAL)
+		mailbox_virtual(req, res);
 	else
 		mailbox_deliver(req, res);
 }

@@ -62,6 +62,16 @@ void mailbox_say_errno(struct mailbox_result *res, int error, const char *what);
  */
 int mailbox_expand(const char *mailbox, const char *user, const char *home, char out[PATH_MAX]);
 
+/*
+ * Expands the path of a hosted domain's mailbox: %n and %d (the two sides of the user's last @), %u
+ * (both) and %%. Returns 0; -EINVAL for another %, or a side that is empty, begins with a dot or
+ * has a slash; -ENAMETOOLONG.
+ */
+int mailbox_hosted(const char *path, const char *user, char out[PATH_MAX]);
+
+/* LOCAL_VIRTUAL, as mailbox_deliver(); makes the folders above the mailbox where they lack. */
+void mailbox_virtual(const struct mailbox_request *req, struct mailbox_result *res);
+
 /* The same into that path, whatever the configuration says. */
 void mailbox_into(const struct mailbox_request *req, const char *path, struct mailbox_result *res);
 

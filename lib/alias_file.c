@@ -18,8 +18,8 @@ struct walk {
 	unsigned begun; /* number of its first line */
 };
 
-/* alias_name - the left side in lower case, without quotes */
-bool alias_name(const char *text, size_t len, char out[ALIASES_NAME_MAX + 1])
+/* take_name - the left side in lower case, without quotes; false for none */
+static bool take_name(const char *text, size_t len, char out[ALIASES_NAME_MAX + 1])
 {
 	struct slice s = slice_trim((struct slice){text, len});
 	if (s.len > 1 && s.p[0] == '"' && s.p[s.len - 1] == '"')
@@ -55,7 +55,7 @@ static int flush(struct walk *w)
 		return 0;
 	size_t colon = address_list_outside(w->text, w->len, ':'), len = w->len;
 	w->len = 0;
-	if (colon == len || !alias_name(w->text, colon, name)) {
+	if (colon == len || !take_name(w->text, colon, name)) {
 		mistake(w, "not \"name: address\", ignored");
 		return 0;
 	}

@@ -43,9 +43,6 @@ struct alias_reader {
  */
 int alias_file_walk(FILE *file, struct alias_reader *reader);
 
-/* Whether these are the bytes of a name; it is put into `out` in lower case. */
-bool alias_name(const char *text, size_t len, char out[ALIASES_NAME_MAX + 1]);
-
 /*
  * Reads an open file from where it stands; NULL with errno: EINVAL for what is no plain file or too
  * large. malloc'ed, a NUL behind *len bytes.

@@ -121,8 +121,11 @@ const struct conf_site *conf_site_entry(const struct conf *c, const char *site,
  */
 const char *conf_site_name(const struct conf *c, const char *mx);
 
-/* Is it one of local_domains? (".domain" there means all below it.) */
+/* Is it one of local_domains (".domain" there means all below it), or a hosted one? */
 bool conf_is_local_domain(const struct conf *c, const char *domain);
+
+/* The block of a hosted domain, which is a local one too; NULL for any other. */
+const struct conf_virtual *conf_virtual(const struct conf *c, const char *domain);
 
 /* May anyone send to it (relay_to)? */
 bool conf_may_relay_to(const struct conf *c, const char *domain);

@@ -217,8 +217,8 @@ static int check_targets(const struct conf *c, struct conf_route *t, struct conf
 }
 
 /* check_source - what is named has to be there */
-static void check_source(const struct conf *c, enum conf_kind_no kind,
-    const struct conf_section *s, const char *title, struct conf_raw *raw)
+static void check_source(const struct conf *c, enum conf_kind_no kind, const struct conf_section *s,
+    const char *title, struct conf_raw *raw)
 {
 	if (title[0] && !conf_source(c, title))
 		complain(raw, kind, s, "source", "there is no source \"%s\"", title);
@@ -237,8 +237,7 @@ static int check_routes(struct conf *c, struct conf_raw *raw)
 		if (!r)
 			r = check_targets(c, t, raw);
 		if (t->balance && t->to.n < 2)
-			complain(raw, CONF_KIND_ROUTE, s, "balance",
-			    "needs a list of hosts in to");
+			complain(raw, CONF_KIND_ROUTE, s, "balance", "needs a list of hosts in to");
 		check_source(c, CONF_KIND_ROUTE, s, t->source, raw);
 	}
 	return r;
@@ -289,10 +288,13 @@ static int check_rest(struct conf *c, struct conf_raw *raw)
 		if (missing(CONF_KIND_SOURCE, s, "address", c->source[i].address.n, raw))
 			complain(raw, CONF_KIND_SOURCE, s, "address", "needs an address");
 	}
+	for (size_t i = 0; !r && i < c->nvirtual; i++)
+		r = check_domain(CONF_KIND_VIRTUAL, (struct conf_section *)&c->virtual[i],
+		    &c -> virtual[i].domain, raw);
 	for (size_t i = 0; i < c->nclass; i++) {
 		check_class(&c->class[i], raw);
 		check_source(c, CONF_KIND_CLASS, (struct conf_section *)&c->class[i],
-		    c->class[i].source, raw);
+		    c -> class[i].source, raw);
 	}
 	return r;
 }
@@ -340,8 +342,10 @@ int conf_check(struct conf *c, struct conf_raw *raw)
 	check_retry(c, raw);
 	if (!r)
 		r = conf_complete(c);
-	if (!r)
+	if (!r) {
 		check_clash(c, raw);
+		conf_check_virtual(c, raw);
+	}
 	if (r != -E2BIG)
 		return r;
 	conf_error(raw->msgs, c->file, 0, "the routes have too many domains and senders");

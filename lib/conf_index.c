@@ -53,6 +53,54 @@ static int sorted(const struct conf_list *from, const char ***to, size_t *n)
 	return 0;
 }
 
+/* cmp_virtual - by domain, then as in the file */
+static int cmp_virtual(const void *a, const void *b)
+{
+	const struct conf_virtual_key *x = a, *y = b;
+	int r = strcasecmp(x->domain, y->domain);
+	return r ? r : (x->virtual > y->virtual) - (x->virtual < y->virtual);
+}
+
+/* build_local - domains whose mail is delivered here, and the hosted ones among them */
+static int build_local(struct conf_index *x, const struct conf *c)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < c->nvirtual; i++)
+		n += c->virtual[i].domain.n;
+	x->virtuals = calloc(n + 1, sizeof(*x->virtuals));
+	x->local = calloc(n + c->local_domains.n + 1, sizeof(*x->local));
+	if (!x->virtuals || !x->local)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->local_domains.n; i++)
+		x->local[x->nlocal++] = c->local_domains.v[i];
+	for (size_t i = 0; i < c->nvirtual; i++) {
+		const struct conf_virtual *v = &c->virtual[i];
+		for (size_t d = 0; d < v->domain.n; d++) {
+			x->local[x->nlocal++] = v->domain.v[d];
+			x->virtuals[x->nvirtuals++] = (struct conf_virtual_key){v->domain.v[d], v};
+		}
+	}
+	qsort(x->local, x->nlocal, sizeof(*x->local), cmp_text);
+	qsort(x->virtuals, x->nvirtuals, sizeof(*x->virtuals), cmp_virtual);
+	return 0;
+}
+
+/* conf_virtual - the block of a hosted domain */
+const struct conf_virtual *conf_virtual(const struct conf *c, const char *domain)
+{
+	const struct conf_index *x = c->index;
+	size_t low = 0, high = x->nvirtuals;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (strcasecmp(x->virtuals[mid].domain, domain) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	bool found = low < x->nvirtuals && strcasecmp(x->virtuals[low].domain, domain) == 0;
+	return found ? x->virtuals[low].virtual : NULL;
+}
+
 /* build_routes - each pair of patterns */
 static int build_routes(struct conf_index *x, const struct conf *c)
 {
@@ -118,7 +166,7 @@ int conf_index_build(struct conf *c)
 	if (!r)
 		r = conf_set_text(&def->file, "");
 	if (!r)
-		r = sorted(&c->local_domains, &x->local, &x->nlocal);
+		r = build_local(x, c);
 	if (!r)
 		r = sorted(&c->relay_to, &x->relay, &x->nrelay);
 	if (!r)
@@ -139,6 +187,7 @@ void conf_index_free(struct conf *c)
 	free(x->routes);
 	free(x->sites);
 	free(x->local);
+	free(x->virtuals);
 	free(x->relay);
 	free(x);
 }

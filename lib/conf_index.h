@@ -23,12 +23,20 @@ struct conf_site_key {
 	bool by_title; /* a title that isn't among its own domains: only names the site */
 };
 
+/* A hosted domain; sorted by it. */
+struct conf_virtual_key {
+	const char *domain;
+	const struct conf_virtual *virtual;
+};
+
 struct conf_index {
 	struct conf_route_key *routes;
 	size_t nroutes;
 	struct conf_site_key *sites;
 	size_t nsites;
-	const char **local; /* local_domains and relay_to, sorted */
+	struct conf_virtual_key *virtuals;
+	size_t nvirtuals;
+	const char **local; /* local_domains with those of `virtual`; relay_to; sorted */
 	size_t nlocal;
 	const char **relay;
 	size_t nrelay;

@@ -143,6 +143,9 @@ void conf_complain(struct conf_raw *raw, bool note, enum conf_kind_no kind,
 void conf_place(const struct conf_raw *raw, enum conf_kind_no kind, const struct conf_section *s,
     const char *name, size_t at, const char **file, uint32_t *line);
 
+/* The blocks `virtual`, once the index is there; for conf_check(). */
+void conf_check_virtual(const struct conf *c, struct conf_raw *raw);
+
 /* conf_load() with one more step while the lines are still known; its error is the whole's. */
 typedef int conf_more(struct conf *c, struct conf_raw *raw);
 int conf_load_with(

@@ -187,7 +187,8 @@ int conf_parse_target(const struct conf_opt *o, const char *text, void *to, char
 /* conf_parse_mailbox - checked here, taken apart when the whole file is known */
 int conf_parse_mailbox(const struct conf_opt *o, const char *text, void *to, char *why)
 {
-	(void)o;
+	if (!*text && !*o->def)
+		return conf_keep(text, to);
 	if (strncmp(text, "mbox:/", 6) == 0 || strncmp(text, "maildir:/", 9) == 0 ||
 	    strncmp(text, "maildir:~/", 10) == 0 || strncmp(text, "mbox:~/", 7) == 0)
 		return conf_keep(text, to);

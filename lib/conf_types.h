@@ -243,6 +243,15 @@ struct conf_class {
 	char *source; /* "": as its route or sender says */
 };
 
+/* One or more hosted domains; mailbox, user and users are all set or all "". */
+struct conf_virtual {
+	CONF_SECTION_HEAD;
+	struct conf_list domain; /* the title by default */
+	char *mailbox;           /* "maildir:/path" or "mbox:/path" with %n, %d, %u unexpanded */
+	char *user;
+	char *users; /* path */
+};
+
 struct conf_retry {
 	CONF_SECTION_HEAD;
 	uint64_t first;
@@ -326,6 +335,8 @@ struct conf {
 	size_t nsource;
 	struct conf_class *class;
 	size_t nclass;
+	struct conf_virtual *virtual;
+	size_t nvirtual;
 	struct conf_retry retry;
 	struct conf_resolver resolver;
 	struct conf_deliver deliver;

@@ -9,8 +9,10 @@
  *     KIND       a name of enum local_kind
  *     MAILBOX    "mbox", "maildir": the path as in the configuration, %u and a leading ~/ not yet
  *                expanded; the program expands them, as the user, with USER and HOME.
+ *                "virtual": "maildir:" or "mbox:" and the path of the block of the user's domain,
+ *                with %n, %d and %u; the process is the block's user, whatever qmgr says
  *                "alias": NAME:DIGEST, "forward": DIGEST of the entry that is meant. "read": ""
- *     USER       login name, as the user database writes it
+ *     USER       login name, as the user database writes it; "virtual": name@domain
  *     SENDER     envelope sender without <>; empty: the null sender
  *     RECIPIENT  the recipient's address as it stood in the envelope, or the alias' member
  *     ORIGINAL   the address that the sender gave, where it is another one: type;xtext, else ""
@@ -43,18 +45,19 @@
 
 #include <stdint.h>
 
-/* U8(kind) of deliver_local and qmgr_local; the last one is master's child's own */
+/* U8(kind) of deliver_local and qmgr_local, but for LOCAL_READ, which is master's child's own */
 enum local_kind {
 	LOCAL_MBOX = 0,
 	LOCAL_MAILDIR = 1,
 	LOCAL_ALIAS = 2,   /* a command or file of the aliases file, as alias_user */
 	LOCAL_FORWARD = 3, /* the same of the user's .forward */
 	LOCAL_READ = 4,    /* look into the user's .forward */
+	LOCAL_VIRTUAL = 5, /* a mailbox of a hosted domain */
 	LOCAL_KINDS
 };
-#define LOCAL_KIND_NAMES                                      \
-	{                                                     \
-		"mbox", "maildir", "alias", "forward", "read" \
+#define LOCAL_KIND_NAMES                                                 \
+	{                                                                \
+		"mbox", "maildir", "alias", "forward", "read", "virtual" \
 	}
 
 /* argv of the program */

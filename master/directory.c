@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "lib/str.h"
 #include "master/accounts.h"
+#include "master/vusers.h"
 
 #define POSTMASTER    "postmaster"
 #define POSTMASTER_AS "root"
@@ -20,6 +22,7 @@
 struct question {
 	char name[ALIASES_NAME_MAX + 1];
 	char domain[ALIASES_NAME_MAX + 1];
+	const struct conf_virtual *virtual; /* the domain is a hosted one */
 	bool urgent;
 	bool past;   /* the alias: the mailbox is meant */
 	bool caught; /* the name is catch_all's already */
@@ -28,12 +31,15 @@ struct question {
 };
 
 static char *catch_all;
+static const struct conf *in_use;
 
 /* directory_use - a configuration */
 void directory_use(const struct conf *conf)
 {
 	char folder[PATH_MAX];
 	int n = snprintf(folder, sizeof(folder), "%s/%s", conf->spool, ALIASES_FOLDER);
+	in_use = conf;
+	vusers_use(conf);
 	free(catch_all);
 	catch_all = strdup(conf->catch_all);
 	if (!catch_all || n < 0 || (size_t)n >= sizeof(folder))
@@ -65,12 +71,18 @@ static bool base_of(const char *name, char out[ALIASES_NAME_MAX + 1])
 	return str_copy_n(out, ALIASES_NAME_MAX + 1, name, (size_t)(plus - name)) == 0;
 }
 
+/* full_name - name@domain; false: too long */
+static bool full_name(const char *name, const char *domain, char out[ALIASES_NAME_MAX + 1])
+{
+	int n = snprintf(out, ALIASES_NAME_MAX + 1, "%s@%s", name, domain);
+	return n > 0 && n <= ALIASES_NAME_MAX;
+}
+
 /* find_at - the alias of a name at a domain */
 static int find_at(const char *name, const char *domain, struct map_alias *alias)
 {
 	char full[ALIASES_NAME_MAX + 1];
-	int n = snprintf(full, sizeof(full), "%s@%s", name, domain);
-	return n > 0 && (size_t)n < sizeof(full) ? aliases_lookup(full, alias) : -ENOENT;
+	return full_name(name, domain, full) ? aliases_lookup(full, alias) : -ENOENT;
 }
 
 /* find_alias - with the domain before without, with the tag before without */
@@ -84,8 +96,9 @@ static int find_alias(const struct question *q, struct map_alias *alias)
 		if (e == -ENOENT && tagged)
 			e = find_at(base, q->domain, alias);
 	}
-	if (e == -ENOENT)
-		e = aliases_lookup(q->name, alias);
+	if (e != -ENOENT || q->virtual)
+		return e; /* the names of this host are none of a hosted domain */
+	e = aliases_lookup(q->name, alias);
 	if (e == -ENOENT && tagged)
 		e = aliases_lookup(base, alias);
 	return e;
@@ -97,8 +110,22 @@ static void ask_alias(struct question *q);
 static void again(struct question *q)
 {
 	*q->domain = '\0';
+	q->virtual = NULL;
 	q->past = false;
 	ask_alias(q);
+}
+
+/* finish_hosted - nobody has it at a hosted domain: our postmaster's, or nobody's (RFC 5321 4.5.1)
+ */
+static void finish_hosted(struct question *q)
+{
+	struct map_alias alias = {.members = POSTMASTER, .len = sizeof(POSTMASTER)};
+	bool ours = str_is_ci(q->name, strlen(q->name), POSTMASTER) &&
+		    strcasecmp(q->domain, in_use->origin) != 0;
+	if (ours && !q->past && full_name(q->name, q->domain, alias.name))
+		finish(q, KEEPER_ALIAS, "", &alias);
+	else
+		finish(q, KEEPER_UNKNOWN, "", NULL);
 }
 
 /* ask_other - the name is no user's: who takes its mail instead? */
@@ -110,6 +137,8 @@ static void ask_other(struct question *q)
 		finish_alias(q, &alias);
 	} else if (e != -ENOENT) {
 		finish(q, KEEPER_TEMPFAIL, "", NULL);
+	} else if (q->virtual) {
+		finish_hosted(q);
 	} else if (str_is_ci(q->name, strlen(q->name), POSTMASTER)) {
 		str_copy(q->name, sizeof(q->name), POSTMASTER_AS);
 		again(q);
@@ -133,10 +162,29 @@ static void on_account(enum account_verdict verdict, const char *login, void *ar
 		finish(q, KEEPER_TEMPFAIL, "", NULL);
 }
 
+/* ask_hosted - whether there is such a mailbox at a hosted domain, with its tag or without */
+static void ask_hosted(struct question *q)
+{
+	char user[VUSERS_NAME_MAX + 1], base[ALIASES_NAME_MAX + 1];
+	int e = vusers_find(q->virtual, q->name, q->domain, user);
+	if (e == -ENOENT && base_of(q->name, base))
+		e = vusers_find(q->virtual, base, q->domain, user);
+	if (!e)
+		finish(q, KEEPER_MAILBOX, user, NULL);
+	else if (e == -ENOENT)
+		ask_other(q);
+	else
+		finish(q, KEEPER_TEMPFAIL, "", NULL);
+}
+
 /* ask_user - the name without its tag */
 static void ask_user(struct question *q)
 {
 	char base[ALIASES_NAME_MAX + 1];
+	if (q->virtual) {
+		ask_hosted(q);
+		return;
+	}
 	if (base_of(q->name, base))
 		str_copy(q->name, sizeof(q->name), base);
 	accounts_ask(q->name, q->urgent, on_account, q);
@@ -155,10 +203,21 @@ static void ask_alias(struct question *q)
 		finish(q, KEEPER_TEMPFAIL, "", NULL);
 }
 
-/* begin - the aliases are ready to be asked */
+/* begin - the aliases are ready to be asked; a reload may have come while it waited */
 static void begin(void *arg)
 {
-	ask_alias(arg);
+	struct question *q = arg;
+	q->virtual = *q->domain ? conf_virtual(in_use, q->domain) : NULL;
+	ask_alias(q);
+}
+
+/* begin_with - now, or when the map is ready */
+static void begin_with(struct question *q)
+{
+	if (q->past)
+		begin(q);
+	else
+		aliases_when_ready(begin, q);
 }
 
 /* directory_ask - start with the alias, or past it */
@@ -180,8 +239,6 @@ void directory_ask(struct msg_bytes local, struct msg_bytes domain, bool expands
 	if (str_copy_n(q->name, sizeof(q->name), local.data + past, local.len - past) != 0 ||
 	    str_copy_n(q->domain, sizeof(q->domain), domain.data, domain.len) != 0)
 		finish(q, KEEPER_UNKNOWN, "", NULL);
-	else if (past)
-		ask_alias(q);
 	else
-		aliases_when_ready(begin, q);
+		begin_with(q);
 }

@@ -7,10 +7,13 @@
  *   alias of that name              its members
  *   user+tag, with a domain or not  as user, where no alias has that name
  *   \user, \\user                   the user's mailbox, past his alias (members of aliases only)
- *   a user of the host              his mailbox
+ *   a user of the host              his mailbox; at a hosted domain, a name of its file
  *   alias of @domain                its members
  *   postmaster                      as root, where no alias says otherwise (RFC 5321 4.5.1)
  *   anyone else                     as catch_all, if there is one; else unknown
+ *
+ * At a hosted domain (`virtual`) neither names without a domain count nor users of the host nor
+ * catch_all; its postmaster is ours.
  *
  * Whether the user's .forward counts is another's question (qmgr/members.h).
  */
@@ -29,7 +32,10 @@
 typedef void directory_answer(
     enum keeper_verdict verdict, const char *user, const struct map_alias *alias, void *arg);
 
-/* Takes aliases file and catch_all of that configuration, now and after a reload. */
+/*
+ * Takes aliases file, catch_all and hosted domains of that configuration, now and after a reload.
+ * It has to live until the next one.
+ */
 void directory_use(const struct conf *conf);
 
 /*

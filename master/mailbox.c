@@ -47,7 +47,8 @@ static unsigned running;
 
 /* What the child needs; C strings, for it execs. */
 struct order {
-	char user[NAME_MAX_LEN];
+	char user[NAME_MAX_LEN];  /* whose process it is */
+	char owner[NAME_MAX_LEN]; /* whose mailbox: the same, or name@domain of a hosted one */
 	char mailbox[4096];
 	char sender[1024];
 	char recipient[1024];
@@ -79,21 +80,38 @@ static bool take_text(char *to, size_t size, struct msg_bytes from)
 	return str_copy_n(to, size, from.data, from.len) == 0;
 }
 
+/* take_hosted - the user and the mailbox of a hosted domain; false where it has none */
+static bool take_hosted(struct msg_bytes owner, struct msg_bytes *user, struct msg_bytes *mailbox)
+{
+	char text[NAME_MAX_LEN];
+	const char *at = take_text(text, sizeof(text), owner) ? strrchr(text, '@') : NULL;
+	const struct conf_virtual *v = at ? conf_virtual(config_now(), at + 1) : NULL;
+	if (!v || !*v->mailbox)
+		return false;
+	*user = msg_str(v->user);
+	*mailbox = msg_str(v->mailbox);
+	return true;
+}
+
 /* take_order - the message as an order; false for one that can't be */
 static bool take_order(struct order *o, const struct msg_qmgr_local *m)
 {
+	struct msg_bytes user = m->user, mailbox = m->mailbox;
 	o->kind = (enum local_kind)m->kind;
 	o->pipe = m->pipe;
 	o->result = m->result;
 	o->past = m->past;
 	o->aliases = -1;
-	/* what an alias runs, runs as one user, whatever qmgr says */
-	const struct msg_bytes user =
-	    m->kind == LOCAL_ALIAS && config_now() ? msg_str(config_now()->alias_user) : m->user;
-	return m->kind < LOCAL_READ && user.len > 0 && m->mailbox.len > 0 &&
+	/* what an alias runs, runs as one user, and so does what is hosted, whatever qmgr says */
+	if (m->kind == LOCAL_ALIAS && config_now())
+		user = msg_str(config_now()->alias_user);
+	if (m->kind == LOCAL_VIRTUAL && !take_hosted(m->user, &user, &mailbox))
+		return false;
+	return m->kind < LOCAL_KINDS && m->kind != LOCAL_READ && user.len > 0 && mailbox.len > 0 &&
 	       take_text(o->user, sizeof(o->user), user) &&
+	       take_text(o->owner, sizeof(o->owner), m->kind == LOCAL_VIRTUAL ? m->user : user) &&
 	       take_text(o->original, sizeof(o->original), m->original) &&
-	       take_text(o->mailbox, sizeof(o->mailbox), m->mailbox) &&
+	       take_text(o->mailbox, sizeof(o->mailbox), mailbox) &&
 	       take_text(o->sender, sizeof(o->sender), m->sender) &&
 	       take_text(o->recipient, sizeof(o->recipient), m->recipient);
 }
@@ -181,10 +199,14 @@ static const struct passwd *find_user(struct order *o)
 	const struct passwd *pw = getpwnam(o->user);
 	if (!pw && errno != 0 && errno != ENOENT)
 		refuse(o, EX_TEMPFAIL, "451 4.3.0 the user database doesn't answer\n");
+	if (!pw && o->kind == LOCAL_VIRTUAL)
+		refuse(o, EX_TEMPFAIL, "451 4.3.5 the user of the hosted domain isn't there\n");
 	if (!pw)
 		refuse(o, EX_NOUSER, "550 5.1.1 no such user\n");
 	if (pw->pw_uid != 0 || !priv_is_root())
 		return pw;
+	if (o->kind == LOCAL_VIRTUAL)
+		refuse(o, EX_TEMPFAIL, "451 4.3.5 a hosted domain's mailboxes are never root's\n");
 	if (o->kind >= LOCAL_ALIAS)
 		refuse(o, EX_TEMPFAIL, "451 4.3.5 root runs no commands: see alias_user\n");
 	if (strcmp(o->user, "root") != 0)
@@ -244,7 +266,7 @@ static void deliver(struct order *o)
 	char *argv[LOCAL_ARGS + 1] = {[LOCAL_ARG_NAME] = "local",
 	    [LOCAL_ARG_KIND] = (char *)kinds[o->kind],
 	    [LOCAL_ARG_MAILBOX] = o->mailbox,
-	    [LOCAL_ARG_USER] = o->user,
+	    [LOCAL_ARG_USER] = o->owner,
 	    [LOCAL_ARG_SENDER] = o->sender,
 	    [LOCAL_ARG_RECIPIENT] = o->recipient,
 	    [LOCAL_ARG_ORIGINAL] = o->original};

@@ -97,8 +97,9 @@ static bool take_line(
 }
 
 /* take - the whole file anew */
-static bool take(const char *text, size_t len, const char *path)
+static bool take(struct textfile *file, const char *text, size_t len, const char *path)
 {
+	(void)file;
 	struct owned *table = NULL;
 	const char *line;
 	size_t n;
@@ -115,19 +116,20 @@ static bool take(const char *text, size_t len, const char *path)
 }
 
 /* gone - no file, no lines */
-static void gone(void)
+static void gone(struct textfile *file)
 {
+	(void)file;
 	drop(addresses);
 	addresses = NULL;
 }
 
-static struct textfile file = {.read = take, .gone = gone};
+static struct textfile lines = {.read = take, .gone = gone};
 
 /* owners_use - from now on */
 void owners_use(const struct conf *c)
 {
 	conf = c;
-	textfile_use(&file, c->sender_owners);
+	textfile_use(&lines, c->sender_owners);
 }
 
 /* owners_used - by the configuration */
@@ -155,7 +157,7 @@ int owners_allow(const char *user, const char *sender)
 	struct owner *o;
 	if (!*conf->sender_owners || !*sender)
 		return 1;
-	int e = textfile_look(&file);
+	int e = textfile_look(&lines);
 	if (e)
 		return e;
 	if (str_copy(lower, sizeof(lower), sender) != 0)

@@ -51,7 +51,7 @@ static void load(struct textfile *f)
 		report(f, errno);
 		return;
 	}
-	if (f->read(text, len, f->path)) {
+	if (f->read(f, text, len, f->path)) {
 		f->known = true;
 		f->seen = st;
 		f->unreadable = false;
@@ -73,8 +73,8 @@ static bool is_same(const struct stat *a, const struct stat *b)
 /* forget - what was read */
 static void forget(struct textfile *f)
 {
-	if (f->known)
-		f->gone();
+	if (f->known && f->gone)
+		f->gone(f);
 	f->known = f->unreadable = false;
 }
 
@@ -112,6 +112,20 @@ void textfile_use(struct textfile *f, const char *path)
 	f->looked_ms = 0;
 	f->last_error = 0;
 	textfile_look(f);
+}
+
+/* textfile_known - read, and not gone since */
+bool textfile_known(const struct textfile *f)
+{
+	return f->known;
+}
+
+/* textfile_end - nothing of it is left */
+void textfile_end(struct textfile *f)
+{
+	forget(f);
+	free(f->path);
+	f->path = NULL;
 }
 
 /* trim - white space at both ends */

@@ -16,9 +16,9 @@
 
 struct textfile {
 	/* Takes over the content of the file (a NUL stands behind it); false: out of memory. */
-	bool (*read)(const char *text, size_t len, const char *path);
+	bool (*read)(struct textfile *file, const char *text, size_t len, const char *path);
 	/* There is no such file any more. */
-	void (*gone)(void);
+	void (*gone)(struct textfile *file);
 	/* private */
 	char *path;
 	bool known, unreadable;
@@ -35,6 +35,12 @@ void textfile_use(struct textfile *file, const char *path);
  * file is there and was never readable. A file that isn't there is an empty one.
  */
 int textfile_look(struct textfile *file);
+
+/* Whether there is such a file, or was until it couldn't be read. */
+bool textfile_known(const struct textfile *file);
+
+/* Forgets it and its path. */
+void textfile_end(struct textfile *file);
 
 /*
  * Takes one line off the front: *line and its length, without its end and white space around it.

@@ -56,8 +56,9 @@ static bool add(struct user **table, struct user *u, const char *path, unsigned 
 }
 
 /* take - the whole file anew */
-static bool take(const char *text, size_t len, const char *path)
+static bool take(struct textfile *file, const char *text, size_t len, const char *path)
 {
+	(void)file;
 	struct user *table = NULL;
 	const char *line;
 	size_t n;
@@ -80,25 +81,26 @@ static bool take(const char *text, size_t len, const char *path)
 }
 
 /* gone - no file, no users */
-static void gone(void)
+static void gone(struct textfile *file)
 {
+	(void)file;
 	drop(users);
 	users = NULL;
 }
 
-static struct textfile file = {.read = take, .gone = gone};
+static struct textfile lines = {.read = take, .gone = gone};
 
 /* users_use - from now on */
 void users_use(const char *path)
 {
-	textfile_use(&file, path);
+	textfile_use(&lines, path);
 }
 
 /* users_find - in the file as it is now */
 int users_find(const char *name, const struct user **user, const struct user **decoy)
 {
 	struct user *u = NULL;
-	int e = textfile_look(&file);
+	int e = textfile_look(&lines);
 	if (!e)
 		HASH_FIND_STR(users, name, u);
 	*user = u;

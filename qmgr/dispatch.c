@@ -124,12 +124,24 @@ struct box {
 	uint8_t kind, past;
 };
 
+/* hosted - the block of a recipient at a hosted domain, or NULL */
+static const struct conf_virtual *hosted(const struct rcpt *rcpt, const struct conf *conf)
+{
+	const char *at = strrchr(rcpt->address, '@');
+	return at ? conf_virtual(conf, at + 1) : NULL;
+}
+
 /* box_of - the user's mailbox, or what an alias or his .forward says instead (lib/local.h) */
 static struct box box_of(const struct rcpt *rcpt, const struct conf *conf)
 {
 	struct box box = {.user = msg_str(rcpt->user), .mailbox = msg_str(conf->mailbox_path)};
 	box.kind = conf->mailbox_kind == CONF_MAILBOX_MAILDIR ? LOCAL_MAILDIR : LOCAL_MBOX;
 	box.past = rcpt->address[0] == '\\' && rcpt->address[1] != '\\';
+	const struct conf_virtual *block = hosted(rcpt, conf);
+	if (block && !(rcpt->flags & RCPTF_ENTRY)) {
+		box.mailbox = msg_str(block->mailbox);
+		box.kind = LOCAL_VIRTUAL;
+	}
 	if (!(rcpt->flags & RCPTF_ENTRY))
 		return box;
 	bool alias = members_entry(rcpt, &box.user, &box.mailbox);
@@ -369,8 +381,8 @@ static void feed(struct pool *pool)
 	if (crowd_yield(pool))
 		dispatch_close(pool);
 	fallback_look(pool);
-	while (pool->nready && !batch_full() && (conn = emptiest(pool)) &&
-	       site_rate_ready(pool->site))
+	while (
+	    pool->nready && !batch_full() && (conn = emptiest(pool)) && site_rate_ready(pool->site))
 		give(pool, conn);
 	if (!pool->nready || pool->conns[0])
 		return;

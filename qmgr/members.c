@@ -59,12 +59,20 @@ void members_by_domain(bool yes)
 	by_domain = yes;
 }
 
+/* is_hosted - whether the domain of an address has users of its own */
+static bool is_hosted(const char *address)
+{
+	const char *at = strrchr(address, '@');
+	return at && conf_virtual(child_self()->conf, at + 1);
+}
+
 /* key_of - by what an address is known: of a local one it is the name, unless domains count */
 static uint64_t key_of(const char *address, bool local)
 {
 	char key[TEXT_MAX];
 	const char *at = strrchr(address, '@');
-	size_t len = local && at && !by_domain ? (size_t)(at - address) : strlen(address);
+	size_t len = local && at && !by_domain && !is_hosted(address) ? (size_t)(at - address)
+								      : strlen(address);
 	if (len > sizeof(key))
 		len = sizeof(key);
 	str_lower(key, address, len);
@@ -192,8 +200,8 @@ static bool of_user(const struct take *t, const char *text, char out[TEXT_MAX])
 	text += strspn(text, "\\");
 	if (!with_domain(t, text, own))
 		return false;
-	n = is_name(own, t->user) && is_local(t->of, own) ? snprintf(out, TEXT_MAX, "\\%s", own)
-							  : snprintf(out, TEXT_MAX, "%s", own);
+	bool mine = is_name(own, t->user) && is_local(t->of, own) && !is_hosted(own);
+	n = mine ? snprintf(out, TEXT_MAX, "\\%s", own) : snprintf(out, TEXT_MAX, "%s", own);
 	return n > 0 && n < TEXT_MAX;
 }
 

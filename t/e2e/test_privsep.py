@@ -22,7 +22,7 @@ def status(pid, field):
 @pytest.fixture
 def as_root(house):
     """A function that starts an instance which sees an /etc/passwd with Baton's users."""
-    return People(house, {MAIL_USER: MAIL_UID}).start
+    return People(house, {MAIL_USER: MAIL_UID, "baton-zero": 0}).start
 
 
 def test_each_role_has_its_user(as_root):
@@ -170,4 +170,28 @@ def test_a_forward_of_another_user_does_not_count(as_root, house):
     wait_for(lambda: os.path.isdir(new) and os.listdir(new), 15)
     b.wait_log(r"\.forward ignored: it is another user's")
     assert not os.path.exists(house.path("home/never"))
+    b.stop()
+
+
+def test_hosted_mailboxes_are_their_users(as_root, house):
+    """A hosted domain's mail is delivered by its one user, never by root; keeper's map is keeper's."""
+    top, names = house.path("vmail"), house.path("vusers")
+    os.makedirs(top)
+    os.chown(top, MAIL_UID, MAIL_UID)
+    with open(names, "w") as f:
+        f.write("joe\n")
+    os.chmod(names, 0o644)
+    os.chmod(house.path("vmail"), 0o711)
+    block = 'virtual "%s" {{ mailbox = "maildir:{0}/%%d/%%n"  users = "{1}"  user = "%s" }}\n'.format(top, names)
+    b = as_root(text=block % ("v.test", MAIL_USER) + block % ("r.test", "baton-zero"), aliases="joe@x.test: joe\n")
+    maps = os.stat(os.path.join(b.spool, "maps"))
+    assert maps.st_mode & 0o777 == 0o700 and maps.st_uid == FIRST + list(USERS).index("keeper")
+    assert os.path.exists(os.path.join(b.spool, "maps", "aliases.map"))
+    b.smtp().send("a@x.test", "joe@v.test", b"Subject: x\r\n\r\nx\r\n")
+    b.wait_log(r"to=joe@v.test .*result=sent")
+    for name in ("v.test", "v.test/joe", "v.test/joe/new"):
+        st = os.stat(os.path.join(top, name))
+        assert st.st_uid == MAIL_UID and st.st_mode & 0o777 == 0o700
+    b.smtp().send("a@x.test", "joe@r.test", b"Subject: x\r\n\r\nx\r\n")
+    b.wait_log(r"to=joe@r.test .*result=deferred .*never root's")
     b.stop()

@@ -23,7 +23,7 @@ static const char full[] =
     "notice_burst = 8 notice_size = 9K relay_from = { \"10.0.0.0/8\", \"2001:db8::/32\" }\n"
     "relay_certificates = \"00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff\"\n"
     "relay_to = \"r.example\" local_domains = { \"l.example\", \"[192.0.2.1]\" } aliases = \"/a\"\n"
-    "alias_user = \"al\" mailbox = \"lmtp:unix:/l\" catch_all = \"ca\"\n"
+    "alias_user = \"al\" mailbox = \"maildir:~/l\" catch_all = \"ca\"\n"
     "masquerade = \"*@a.b=*@c.d\" credentials = \"/c\" auth_mechanisms = PLAIN users = \"/u\" "
     "sender_owners = \"/so\"\n"
     "admins = { \"me\", \"%us\" } sites = \"\"\n"
@@ -53,6 +53,8 @@ static const char full[] =
     "class \"bulk\" { sender = \"*@n.o\" header = { \"List-Id\" } weight = 1 lifetime = 2d\n"
     " recipient = \".x.y\" client = \"10.0.0.0/8\" listener = \"lan\" user = \"joe\"\n"
     " source = \"src\" }\n"
+    "virtual \"vi\" { domain = \"v.i\" mailbox = \"maildir:/v/%d/%n\" user = vmail users = "
+    "\"/vu\" }\n"
     "retry { first = 2m factor = 1.25 max = 1h lifetime = 1d warn = 0 }\n"
     "resolver { servers = { \"127.0.0.1:54\", \"[::1]\" } cache = 1M\n"
     " lookup_cache = 2M trusted = \"10.0.0.0/8\" hosts = \"/h\" }\n"
@@ -192,8 +194,8 @@ static void test_usable(void **state)
 	assert_non_null(conf_source(d, "src"));
 	conf_site(d, "[h]:25", NULL, 0, "", &s);
 	assert_int_equal(s.reply_timeout, 4000);
-	assert_int_equal(d->mailbox_kind, CONF_MAILBOX_LMTP);
-	assert_string_equal(d->mailbox_target.path, "/l");
+	assert_int_equal(d->mailbox_kind, CONF_MAILBOX_MAILDIR);
+	assert_string_equal(d->mailbox_path, "~/l");
 	conf_free(d);
 }
 

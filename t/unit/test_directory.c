@@ -13,14 +13,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/conf.h"
+#include "lib/conf_raw.h"
+#include "lib/conf_table.h"
+#include "lib/conf_value.h"
 #include "lib/counters.h"
 #include "lib/loop.h"
 #include "master/accounts.h"
 #include "master/directory.h"
 
 static char folder[] = "/tmp/baton-directory-XXXXXX";
-static char path[sizeof(folder) + 10];
+static char path[sizeof(folder) + 10], names[sizeof(folder) + 10];
 static char got[300]; /* "mailbox root", "alias 2", "unknown", "tempfail" */
 static int answers, wanted;
 
@@ -65,7 +67,9 @@ static const char *ask(const char *local, bool expands)
 /* use - that aliases file and catch_all */
 static void use(const char *aliases, const char *catch_all)
 {
-	struct conf *conf = conf_default();
+	static struct conf *conf, *old;
+	old = conf;
+	conf = conf_default();
 	FILE *f = fopen(path, "w");
 	assert_non_null(f);
 	fputs(aliases, f);
@@ -76,8 +80,19 @@ static void use(const char *aliases, const char *catch_all)
 	conf->catch_all = strdup(catch_all);
 	free(conf->spool);
 	conf->spool = strdup(folder);
+	struct conf_section *v = conf_section_add(conf, CONF_KIND_VIRTUAL, "hosted");
+	const char *const hosted[][2] = {{"domain", "h.example"}, {"users", names},
+	    {"mailbox", "maildir:/v/%n"}, {"user", "bin"}};
+	char why[CONF_REASON_MAX];
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(conf_value_add(conf_opt_find(CONF_KIND_VIRTUAL, hosted[i][0]), v,
+				     hosted[i][1], why),
+		    0);
+	free(conf->origin);
+	conf->origin = strdup("here.example");
+	assert_int_equal(conf_complete(conf), 0);
 	directory_use(conf);
-	conf_free(conf);
+	conf_free(old);
 }
 
 static void test_answers(void **state)
@@ -143,6 +158,41 @@ static void test_domains(void **state)
 	assert_string_equal(ask_at("no-such-user-here", "c.example", true), "unknown");
 }
 
+static void test_hosted(void **state)
+{
+	(void)state;
+	FILE *f = fopen(names, "w");
+	assert_non_null(f);
+	fputs("# "
+	      "names\nJoe:{CRYPT}secret:1000\nann@h.example\neve@other.example\n../x\n.y\nz/"
+	      "z\nup+down\n",
+	    f);
+	fclose(f);
+	use("bin: a\ninfo@h.example: a, b\nann@h.example: ann, c, d\njoe: a\n", "daemon");
+	assert_string_equal(ask_at("JOE", "h.example", false), "mailbox joe@h.example");
+	assert_string_equal(ask_at("joe+tag", "H.example", true), "mailbox joe@h.example");
+	assert_string_equal(ask_at("up+down", "h.example", true), "mailbox up+down@h.example");
+	assert_string_equal(ask_at("info+tag", "h.example", true), "alias 2");
+	assert_string_equal(ask_at("ann", "h.example", true), "alias 3");
+	assert_string_equal(ask_at("\\ann", "h.example", true), "mailbox ann@h.example");
+	/* neither the host's users nor its aliases nor catch_all, and nothing that leads elsewhere
+	 */
+	assert_string_equal(ask_at("bin", "h.example", false), "unknown");
+	assert_string_equal(ask_at("games", "h.example", false), "unknown");
+	assert_string_equal(ask_at("eve", "h.example", false), "unknown");
+	assert_string_equal(ask_at("../x", "h.example", false), "unknown");
+	assert_string_equal(ask_at(".y", "h.example", false), "unknown");
+	assert_string_equal(ask_at("z/z", "h.example", false), "unknown");
+	assert_string_equal(ask_at("postmaster", "h.example", false), "alias 1");
+	assert_string_equal(ask_at("joe", "here.example", false), "alias 1");
+	use("@h.example: a, b\n", "");
+	assert_string_equal(ask_at("games", "h.example", false), "alias 2");
+	assert_string_equal(ask_at("joe", "h.example", false), "mailbox joe@h.example");
+	unlink(names);
+	use("", "");
+	assert_string_equal(ask_at("joe", "h.example", false), "tempfail");
+}
+
 /* many ask for one name at once: one look-up, all are answered; then the cache answers */
 static void test_together(void **state)
 {
@@ -167,6 +217,7 @@ static int start(void **state)
 	if (!mkdtemp(folder))
 		return -1;
 	snprintf(path, sizeof(path), "%s/aliases", folder);
+	snprintf(names, sizeof(names), "%s/names", folder);
 	snprintf(maps, sizeof(maps), "%s/" ALIASES_FOLDER, folder);
 	loop_init();
 	accounts_prepare();
@@ -187,6 +238,7 @@ int main(void)
 	    cmocka_unit_test(test_answers),
 	    cmocka_unit_test(test_postmaster_and_catch_all),
 	    cmocka_unit_test(test_domains),
+	    cmocka_unit_test(test_hosted),
 	    cmocka_unit_test(test_together),
 	};
 	return cmocka_run_group_tests_name("directory", tests, start, finish);

@@ -143,6 +143,35 @@ static void test_expand(void **state)
 	}
 }
 
+static void test_hosted(void **state)
+{
+	static const struct {
+		const char *mailbox, *user, *path;
+	} t[] = {
+	    {"/v/%d/%n", "joe@a.b", "/v/a.b/joe"},
+	    {"/v/%u/%%/", "joe@a.b", "/v/joe@a.b/%/"},
+	    {"/v/%d/%n", "x@y@a.b", "/v/a.b/x@y"},
+	    {"/v/%x", "joe@a.b", NULL},
+	    {"/v/%", "joe@a.b", NULL},
+	    {"v/%n", "joe@a.b", NULL},
+	    {"/v/%n", "joe", NULL},
+	    {"/v/%n", "../joe@a.b", NULL},
+	    {"/v/%n", "a/b@a.b", NULL},
+	    {"/v/%n", "..@a.b", NULL},
+	    {"/v/%n", "@a.b", NULL},
+	    {"/v/%d", "joe@..", NULL},
+	    {"/v/%d", "joe@a/b", NULL},
+	};
+	char out[PATH_MAX];
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		int rc = mailbox_hosted(t[i].mailbox, t[i].user, out);
+		assert_int_equal(rc, t[i].path ? 0 : -EINVAL);
+		if (t[i].path)
+			assert_string_equal(out, t[i].path);
+	}
+}
+
 #define HEAD "Return-Path: <bob@example.org>\nDelivered-To: ann@example.net\n"
 
 static void test_maildir(void **state)
@@ -316,6 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_expand),
+	    cmocka_unit_test(test_hosted),
 	    cmocka_unit_test_setup_teardown(test_maildir, make_home, drop_home),
 	    cmocka_unit_test_setup_teardown(test_wrong_length, make_home, drop_home),
 	    cmocka_unit_test_setup_teardown(test_mbox, make_home, drop_home),
