@@ -136,6 +136,14 @@ def children(pid):
     return found
 
 
+def _name(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as f:
@@ -269,7 +277,7 @@ class Baton:
     @property
     def master(self):
         """The pid of the supervisor: our child, or its child when started through a wrapper."""
-        if not self.wrap:
+        if not self.wrap or _name(self.proc.pid) == "baton":  # a wrapper that became it
             return self.proc.pid
         todo = [self.proc.pid]
         while todo:

@@ -43,7 +43,8 @@ def listing(deb):
 
 def test_what_it_holds(deb):
     files = listing(deb)
-    assert files["/usr/lib/sendmail"][1] == "../sbin/sendmail" and files["/usr/sbin/sendmail"]
+    assert files["/usr/lib/sendmail"][1] == "../sbin/sendmail"
+    assert files["/usr/sbin/sendmail"] and files["/usr/sbin/rmail"]
     for name in ("/usr/sbin/baton", "/usr/bin/batonctl", "/usr/bin/mailq", "/usr/bin/newaliases", "/etc/init.d/baton"):
         assert files[name][0] == "-rwxr-xr-x", name
     assert not [f for f, (mode, _) in files.items() if "s" in mode or "t" in mode]  # no bits of other users
