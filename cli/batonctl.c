@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* batonctl: a table of verbs, each in the file of its family. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/completion.h"
@@ -45,6 +46,8 @@ static const struct verb {
 	verb_config},
     {"reload", "", "take the configuration file anew", verb_reload},
     {"check", "", "check the configuration file, change nothing", verb_check},
+    {"doctor", DOCTOR_USAGE, "host, DNS, ports, files, certificates: what is wrong and its fix",
+	verb_doctor},
     {"completion", "bash | zsh", "the shell's completion of these verbs, as a script", NULL},
 };
 
@@ -119,6 +122,11 @@ int main(int argc, char **argv)
 		return no_verb(argv[at]);
 	if (!verb->run)
 		return completion(argc - at - 1, argv + at + 1);
+	if (verb->run == verb_doctor) {
+		if (file && setenv("BATON_CONF", file, 1))
+			return TOOL_FAILED;
+		return verb_doctor(NULL, argc - at - 1, argv + at + 1);
+	}
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	conf = paths_load(file, "batonctl", false);
 	if (!conf)

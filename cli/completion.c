@@ -74,8 +74,8 @@ static void collect(struct offer *o, const char *words)
 		o->site |= len == 4 && strncmp(p, "SITE", 4) == 0;
 		o->filter |= len == 6 && strncmp(p, "FILTER", 6) == 0;
 		if (is_word(p, len) && !has(o->list, p, len) && o->n + len + 2 < sizeof(o->list))
-			o->n += (size_t)snprintf(o->list + o->n, sizeof(o->list) - o->n, "%.*s ",
-			    (int)len, p);
+			o->n += (size_t)snprintf(
+			    o->list + o->n, sizeof(o->list) - o->n, "%.*s ", (int)len, p);
 	}
 }
 

@@ -33,6 +33,10 @@ int verb_explain(const struct conf *conf, int argc, char **argv);
 #define CONFIG_USAGE "[OPTION | SECTION | SECTION.OPTION ...] [--changed] [--json]"
 int verb_config(const struct conf *conf, int argc, char **argv);
 
+/* verb_doctor.c */
+#define DOCTOR_USAGE "[--connect HOST[:PORT]] [--json]"
+int verb_doctor(const struct conf *conf, int argc, char **argv);
+
 /* verb_dns.c */
 #define DNS_USAGE "NAME TYPE [--json] | --stats [--json] | --flush NAME"
 int verb_dns(const struct conf *conf, int argc, char **argv);

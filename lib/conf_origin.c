@@ -63,8 +63,7 @@ static bool wanted(enum conf_kind_no kind, const char *name)
 }
 
 /* writable - a word that is "not set" can't be written; a site inherits what it leaves out */
-static bool writable(
-    enum conf_kind_no kind, const struct conf_opt *o, const struct conf_section *s)
+static bool writable(enum conf_kind_no kind, const struct conf_opt *o, const struct conf_section *s)
 {
 	uint32_t word = 0;
 	if (kind == CONF_KIND_SITE && !(s->given & conf_opt_bit(o)))
@@ -191,8 +190,8 @@ static bool each_name(bool (*fn)(const char *name, void *arg), void *arg)
 			return true;
 		for (const struct conf_opt *o = NULL;
 		     (o = conf_opt_next((enum conf_kind_no)k, o));) {
-			snprintf(name, sizeof(name), "%s%s%s", section, section[0] ? "." : "",
-			    o->name);
+			snprintf(
+			    name, sizeof(name), "%s%s%s", section, section[0] ? "." : "", o->name);
 			if (fn(name, arg))
 				return true;
 		}

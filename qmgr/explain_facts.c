@@ -427,8 +427,9 @@ static bool result_dns(struct facts *f)
 	} else {
 		put(f, result, "waits: DNS can't say who takes mail for %s: %s", e->domain,
 		    dns && dns->text[0] ? dns->text : "no answer");
-		put(f, next, "`batonctl doctor` checks the resolvers, "
-			     "`batonctl dns --stats` shows how they answer");
+		put(f, next,
+		    "`batonctl doctor` checks the resolvers, "
+		    "`batonctl dns --stats` shows how they answer");
 	}
 	return true;
 }
