@@ -377,24 +377,81 @@ static void test_restart(void **state)
 	conf_free(b);
 }
 
+/* opened - what a configuration opens, in words */
+static const char *opened(const char *text)
+{
+	static char out[8192];
+	struct conf *c = conffile_good(text);
+	FILE *f = fmemopen(out, sizeof(out), "w");
+	assert_non_null(f);
+	conf_print_open(c, f);
+	fclose(f);
+	conf_free(c);
+	return out;
+}
+
 static void test_print_open(void **state)
 {
 	(void)state;
-	char *out;
-	size_t size;
-	struct conf *c = conffile_good(
+	const char *out = opened(
 	    "hostname = h.example local_domains = h.example relay_from = \"0.0.0.0/0\"\n" LISTEN
 	    "listen \"s\" { address = \"[::1]:587\" auth = required }\n"
 	    "route \"*\" { to = \"[a.b]:25\" auth = \"p\" }\n");
-	FILE *f = open_memstream(&out, &size);
-	conf_print_open(c, f);
-	fclose(f);
 	assert_non_null(strstr(out, "127.0.0.1:25: open to relay_from for all mail"));
 	assert_non_null(strstr(out, "[::1]:587: open after a login only"));
 	assert_non_null(strstr(out, "warning: relay_from lets the whole Internet send"));
 	assert_non_null(strstr(out, "* to [a.b]:25, logged in as \"p\""));
-	free(out);
-	conf_free(c);
+	assert_non_null(strstr(out, "\nlogins              users of /etc/baton/users, by PLAIN"));
+}
+
+static void test_print_open_empty(void **state)
+{
+	(void)state;
+	const char *out = opened("hostname = \"h.example\" origin = \"o.example\"\n");
+	assert_string_equal(out,
+	    "hostname h.example, origin o.example\n"
+	    "listen default      127.0.0.1:25: open to relay_from for all mail, to others for our "
+	    "domains; no TLS\n"
+	    "listen default      [::1]:25: open to relay_from for all mail, to others for our "
+	    "domains; no TLS\n"
+	    "relay_from          127.0.0.0/8, ::1/128\n"
+	    "sendmail            every user of this host, for all mail, as any sender\n"
+	    "our domains         localhost, h.example, o.example (local)\n"
+	    "checks on strangers none\n"
+	    "route mx            * to mx\n"
+	    "every command       root; others: their own mail\n");
+}
+
+static void test_print_open_all(void **state)
+{
+	(void)state;
+	const char *out = opened(
+	    "hostname = \"h.example\" relay_from = { \"16.0.0.0/4\", \"10.0.0.0/8\" }\n"
+	    "relay_certificates = { \"9F86D081884C7D659A2FEAA0C55AD015"
+	    "A3BF4F1B2B0B822CD15D6C15B0F00A08\" }\n"
+	    "relay_to = { \"r.example\" } catch_all = \"ann\"\n"
+	    "sender_owners = \"/o\" admins = { \"%adm\" }\n"
+	    "listen \"in\" { address = \"127.0.0.1:587\" auth = required auth_plaintext = true }\n"
+	    "virtual \"v.example\" { mailbox = \"maildir:/v/%n\" user = \"nobody\"\n"
+	    "users = \"/v/u\" }\n"
+	    "policy { rdns = true helo = \"fqdn\" }\n"
+	    "metrics { address = \"127.0.0.1:9325\" }\n");
+	static const char *const lines[] = {
+	    "127.0.0.1:587: open after a login only; no TLS; logins without TLS too\n",
+	    "\ncertificates        1 of relay_certificates, for all mail\n",
+	    "\nsendmail            every user of this host, for all mail, as the senders of /o\n",
+	    "; v.example (virtual, users of /v/u); r.example (relay_to)\n",
+	    "\nunknown users       their mail goes to ann\n",
+	    "\nchecks on strangers rdns, helo\n",
+	    "\nmetrics             127.0.0.1:9325: whoever reaches it\n",
+	    "\nevery command       %adm; others: their own mail\n",
+	    "\nwarning: relay_from lets much of the Internet send to anyone: 16.0.0.0/4\n",
+	    "\nwarning: listen in takes passwords that anyone on the way can read\n",
+	};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (!strstr(out, lines[i]))
+			fail_msg("no %s in %s", lines[i], out);
+	assert_null(strstr(out, "anyone: 10.0.0.0/8"));
 }
 
 int main(void)
@@ -409,6 +466,8 @@ int main(void)
 	    cmocka_unit_test(test_derived),
 	    cmocka_unit_test(test_restart),
 	    cmocka_unit_test(test_print_open),
+	    cmocka_unit_test(test_print_open_empty),
+	    cmocka_unit_test(test_print_open_all),
 	};
 	return cmocka_run_group_tests(tests, conffile_setup, conffile_teardown);
 }
