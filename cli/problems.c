@@ -201,7 +201,10 @@ static void about_sites(struct teller *t, unsigned most)
 		if (!t->s->sites[i].trouble)
 			break; /* they come first */
 		put(m.subject, sizeof(m.subject), "%s", q->name.data);
-		if (!down)
+		if (q->state == QUERY_SITE_PAUSED)
+			REASON(&m, "paused, %" PRIu64 " recipients wait; its last trouble: %s",
+			    q->queued, q->trouble.data);
+		else if (!down)
 			REASON(&m, "had trouble, is served: %s", q->trouble.data);
 		else if (q->probe_ms > t->s->now_ms)
 			REASON(&m, "down, %" PRIu64 " recipients wait, next try in %s: %s",
