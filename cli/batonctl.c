@@ -25,6 +25,7 @@ static const struct verb {
     {"queue", FILTER_USAGE "\n           [--by site|reason|sender|class] [--json]",
 	"list or group what waits; without a filter everything", verb_queue},
     {"show", "ID... [--json]", "some messages with their recipients", verb_show},
+    {"cat", CAT_USAGE, "what a message says, as it was taken", verb_cat},
     {"why", "ID... | FILTER [--json]", "what each recipient waits for, and what to do about it",
 	verb_why},
     {"flush", CHANGES, "make due now; without a filter everything", verb_flush},

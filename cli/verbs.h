@@ -25,6 +25,10 @@ int verb_resume(const struct conf *conf, int argc, char **argv);
 
 /* verb_why.c */
 int verb_why(const struct conf *conf, int argc, char **argv);
+/* verb_cat.c */
+#define CAT_USAGE "ID... [--raw]"
+int verb_cat(const struct conf *conf, int argc, char **argv);
+
 /* verb_explain.c */
 #define EXPLAIN_USAGE "ADDRESS [--sender ADDRESS] [--client IP] [--json]"
 int verb_explain(const struct conf *conf, int argc, char **argv);

@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "deliver/copy.h"
 #include "deliver/hop.h"
 #include "deliver/notice.h"
 #include "deliver/resolve.h"
@@ -69,6 +70,13 @@ static void on_committed(struct chan *chan, union msg_any *msg, void *arg)
 	results_committed(msg->deliver_committed.seq);
 }
 
+/* on_copy - a record for a person */
+static void on_copy(struct chan *chan, union msg_any *msg, void *arg)
+{
+	(void)arg;
+	copy_start(chan, &msg->deliver_copy);
+}
+
 /* qmgr_gone - its connections finish what is on the wire */
 static void qmgr_gone(void)
 {
@@ -76,6 +84,7 @@ static void qmgr_gone(void)
 	qmgr = NULL;
 	results_link(NULL);
 	hops_link(NULL);
+	copies_end();
 	segments_release_all();
 	chan_free(old);
 }
@@ -93,7 +102,8 @@ static const struct chan_handlers qmgr_handlers = {.on = {[MSG_deliver_open] = o
 						       [MSG_deliver_close] = on_close,
 						       [MSG_deliver_segment] = on_segment,
 						       [MSG_deliver_release] = on_release,
-						       [MSG_deliver_committed] = on_committed},
+						       [MSG_deliver_committed] = on_committed,
+						       [MSG_deliver_copy] = on_copy},
     .closed = on_qmgr_closed};
 
 /* link_qmgr - a new qmgr: what it must know comes first */

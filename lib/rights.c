@@ -18,6 +18,7 @@ static const struct {
 	unsigned verb;
 } own[] = {
     {MSG_tool_list, 0}, /* mailq; queue, show, why */
+    {MSG_tool_cat, 0},
     {MSG_tool_change, QUERY_DELETE},
 };
 
@@ -104,7 +105,7 @@ static size_t put_names(const struct conf *conf, char *text, size_t size)
 void rights_refusal(const struct conf *conf, char text[RIGHTS_TEXT_MAX])
 {
 	static const char rest[] = " may do this; of your own mail you may list it (mailq, "
-				   "batonctl queue, show, why) and delete it";
+				   "batonctl queue, show, cat, why) and delete it";
 	char names[RIGHTS_TEXT_MAX - sizeof(rest)];
 	put_names(conf, names, sizeof(names));
 	snprintf(text, RIGHTS_TEXT_MAX, "%s%s", names, rest);

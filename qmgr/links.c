@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "qmgr/claims.h"
+#include "qmgr/cat.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/expand.h"
 #include "qmgr/explain.h"
@@ -261,6 +262,20 @@ static void on_connect(struct chan *chan, union msg_any *m, void *arg)
 		log_warnc(err, "a connection to %.*s", (int)in->path.len, in->path.data);
 }
 
+/* on_copying - a person can read */
+static void on_copying(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan;
+	cat_copying(arg, &m->deliver_copying);
+}
+
+/* on_copied - a copy is over */
+static void on_copied(struct chan *chan, union msg_any *m, void *arg)
+{
+	(void)chan;
+	cat_copied(arg, m->deliver_copied.copy);
+}
+
 /* on_worker_closed - it is gone; all its results were heard */
 static void on_worker_closed(struct chan *chan, void *arg)
 {
@@ -268,6 +283,7 @@ static void on_worker_closed(struct chan *chan, void *arg)
 	struct segment *seg;
 	DL_DELETE(links.workers, w);
 	dispatch_worker_gone(w);
+	cat_worker_gone(w);
 	claims_worker_gone(w);
 	unsettled_drop(w);
 	for (seg = segment_first(); seg; seg = seg->hh.next)
@@ -287,6 +303,8 @@ static const struct chan_handlers worker_handlers = {
 	    [MSG_deliver_inflight] = on_inflight,
 	    [MSG_deliver_local] = on_local,
 	    [MSG_deliver_connect] = on_connect,
+	    [MSG_deliver_copying] = on_copying,
+	    [MSG_deliver_copied] = on_copied,
 	},
     .closed = on_worker_closed,
 };

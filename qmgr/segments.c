@@ -12,6 +12,7 @@
 
 #include "lib/log.h"
 #include "qmgr/batch.h"
+#include "qmgr/cat.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/intake.h"
 #include "qmgr/links.h"
@@ -240,6 +241,7 @@ static void opened(struct work *work)
 	}
 	free(o);
 	dispatch_segment_opened(seg);
+	cat_segment_opened(seg);
 	segment_unused(seg);
 }
 

@@ -15,6 +15,7 @@
 #include "lib/query.h"
 #include "lib/rights.h"
 #include "qmgr/batch.h"
+#include "qmgr/cat.h"
 #include "qmgr/dest.h"
 #include "qmgr/explain.h"
 #include "qmgr/message.h"
@@ -36,6 +37,7 @@ struct tool {
 	struct chan *chan;     /* NULL: he is being asked for */
 	struct query *query;   /* under way */
 	struct explain *explain;
+	struct cat *cat;
 	struct event *sites; /* the next slice of sites */
 	unsigned site_at;
 	/* a pause that is being written */
@@ -66,8 +68,8 @@ static void on_ended(void *arg)
 /* busy - one at a time */
 static bool busy(struct tool *t)
 {
-	bool is =
-	    t->query || t->explain || t->waits || t->counting || evtimer_pending(t->sites, NULL);
+	bool is = t->query || t->explain || t->cat || t->waits || t->counting ||
+		  evtimer_pending(t->sites, NULL);
 	if (is)
 		refuse(t->chan, "one request at a time");
 	return is;
@@ -101,6 +103,20 @@ static void on_explain(struct chan *chan, union msg_any *m, void *arg)
 	struct tool *t = arg;
 	if (!busy(t))
 		t->explain = explain_start(chan, &m->tool_explain, on_explained, t);
+}
+
+/* on_cat_ended - the content is on its way, or isn't */
+static void on_cat_ended(void *arg)
+{
+	((struct tool *)arg)->cat = NULL;
+}
+
+/* on_cat - tool_cat */
+static void on_cat(struct chan *chan, union msg_any *m, void *arg)
+{
+	struct tool *t = arg;
+	if (!busy(t))
+		t->cat = cat_start(chan, m->tool_cat.id, &t->who.owner, on_cat_ended, t);
 }
 
 /* free_tool - it is gone and nothing is under way for it */
@@ -262,6 +278,8 @@ static void on_closed(struct chan *chan, void *arg)
 		query_orphan(t->query);
 	if (t->explain)
 		explain_forget(t->explain);
+	if (t->cat)
+		cat_forget(t->cat);
 	sitecount_forget(t);
 	chan_free(chan);
 	t->gone = true;
@@ -293,6 +311,7 @@ static const struct chan_handlers handlers = {
 	    [MSG_tool_change] = on_change,
 	    [MSG_tool_sites] = on_sites,
 	    [MSG_tool_explain] = on_explain,
+	    [MSG_tool_cat] = on_cat,
 	    [MSG_tool_pause] = on_pause,
 	    [MSG_tool_pauses] = on_pauses,
 	},

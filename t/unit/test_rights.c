@@ -29,7 +29,7 @@ static void test_table(void **state)
 			messages++;
 			for (uint8_t verb = 0; verb <= QUERY_VERBS; verb++) {
 				const union msg_any m = {.tool_change = {.verb = verb}};
-				bool mine = type == MSG_tool_list ||
+				bool mine = type == MSG_tool_list || type == MSG_tool_cat ||
 					    (type == MSG_tool_change && verb == QUERY_DELETE);
 				assert_true(rights_may(&admin, type, &m));
 				if (rights_may(&other, type, &m) != mine)
