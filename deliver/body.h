@@ -15,11 +15,13 @@
 #include "lib/dot_form.h"
 
 #define BODY_BLOCK (256u << 10)
+#define BODY_LARGE (256u << 10) /* longer ones have a segment of their own: smtpd/stream.h */
 #define BODY_END   ".\r\n"
 
 struct body {
 	const struct job *job;
 	uint64_t done; /* bytes of late headers and body that were read */
+	bool large;    /* read in whole pages */
 	struct dot_scan scan;
 	struct dot_plain plain; /* for body_fill_plain() */
 };

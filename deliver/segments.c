@@ -4,6 +4,9 @@
  */
 #include "deliver/segments.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,6 +16,7 @@
 struct segment {
 	uint64_t name;
 	int fd;
+	bool was_read; /* a large body, by us */
 	unsigned holders;
 	UT_hash_handle hh;
 };
@@ -79,9 +83,36 @@ struct segment *segment_hold(uint64_t name)
 	return segment;
 }
 
-int segment_fd(const struct segment *segment)
+/* set_direct - past the page cache or through it; false when it stays as it was */
+static bool set_direct(int fd, bool direct)
 {
-	return segment->fd;
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || !(flags & O_DIRECT) == !direct)
+		return false;
+	return fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+void segment_read_large(struct segment *segment)
+{
+	set_direct(segment->fd, !segment->was_read);
+	segment->was_read = true;
+}
+
+int segment_read(const struct segment *segment, char *to, size_t len, size_t least, uint64_t at)
+{
+	size_t have = 0;
+	while (have < least) {
+		ssize_t n = pread(segment->fd, to + have, len - have, (off_t)(at + have));
+		if (n < 0 &&
+		    (errno == EINTR || (errno == EINVAL && set_direct(segment->fd, false))))
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EBADMSG;
+		have += (size_t)n;
+	}
+	return 0;
 }
 
 uint64_t segment_name(const struct segment *segment)

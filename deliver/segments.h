@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct segment;
@@ -22,5 +23,16 @@ void segments_release_all(void);
 struct segment *segment_hold(uint64_t name);
 /* Gives it back; NULL is allowed. */
 void segment_drop(struct segment *segment);
-int segment_fd(const struct segment *segment);
+
+/*
+ * A large body is about to be read: the first time past the page cache (O_DIRECT) where the file
+ * system can, for most are read once; later through it. All reads of such a segment are of whole
+ * pages into memory aligned to SEGMENT_PAGE: the descriptor's flags are shared with other workers.
+ */
+#define SEGMENT_PAGE 4096
+void segment_read_large(struct segment *segment);
+/* pread() that goes on until `least` bytes are there. 0; -EBADMSG at the file's end; other -E....
+ */
+int segment_read(const struct segment *segment, char *to, size_t len, size_t least, uint64_t at);
+
 uint64_t segment_name(const struct segment *segment);

@@ -131,7 +131,7 @@ static void run_make(struct work *work)
 {
 	struct spare *s = (struct spare *)work;
 	s->err = s->reused ? spool_reuse(s->old, s->name, &s->wfd, &s->rfd, &s->size)
-			   : spool_create(s->name, &s->wfd, &s->rfd);
+			   : spool_create(s->kind, s->name, &s->wfd, &s->rfd);
 	if (s->err)
 		return;
 	s->err = spool_sync();

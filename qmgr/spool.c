@@ -114,11 +114,17 @@ static int open_both(const char *file, int flags, int *wfd, int *rfd)
 }
 
 /* spool_create - an empty segment */
-int spool_create(uint64_t name, int *wfd, int *rfd)
+int spool_create(enum segment_kind kind, uint64_t name, int *wfd, int *rfd)
 {
 	char file[NAME_SIZE];
-	return open_both(
+	int err = open_both(
 	    file_name(file, name, SPOOL_SEGMENT), O_CREAT | O_EXCL | O_NOFOLLOW, wfd, rfd);
+	if (err || kind != SEGMENT_SINGLE)
+		return err;
+	int flags = fcntl(*wfd, F_GETFL);
+	if (flags < 0 || fcntl(*wfd, F_SETFL, flags | O_DIRECT))
+		log_debug("no direct writes: %s", strerror(errno));
+	return 0;
 }
 
 /* spool_reuse - out of the pool */

@@ -27,8 +27,12 @@ void spool_close(void);
 /* Calls fn for each file of the folder; others are left alone. */
 int spool_list(void (*fn)(uint64_t name, enum spool_file what, void *arg), void *arg);
 
-/* Makes an empty segment; *wfd is write-only, *rfd read-only. -EEXIST if the name is taken. */
-int spool_create(uint64_t name, int *wfd, int *rfd);
+/*
+ * Makes an empty segment; *wfd is write-only, *rfd read-only. -EEXIST if the name is taken. Where
+ * the file system can, a single one is written past the page cache (O_DIRECT): its 10 MB in new
+ * pages would cost more CPU than everything else that is done with them.
+ */
+int spool_create(enum segment_kind kind, uint64_t name, int *wfd, int *rfd);
 
 /* Takes a file out of the pool under a new name; *size is its length. */
 int spool_reuse(uint64_t old, uint64_t name, int *wfd, int *rfd, uint64_t *size);

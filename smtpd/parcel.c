@@ -31,7 +31,7 @@ unsigned char *parcel_buffer_new(size_t size)
 		kept = kept->next;
 		nkept--;
 	} else {
-		buf = malloc(size);
+		buf = size == PARCEL_SMALL ? malloc(size) : aligned_alloc(PARCEL_PAGE, size);
 	}
 	if (buf)
 		all_bytes += size;

@@ -26,6 +26,7 @@
 #define PARCEL_SMALL      (16u << 10)  /* buffers of this size are kept for the next message */
 #define PARCEL_KEPT       64           /* how many of them */
 #define PARCEL_SLACK      64           /* behind the body: trailer and what a scanner held back */
+#define PARCEL_PAGE       4096         /* what larger buffers are aligned to */
 #define PARCEL_CROWDED \
 	(64u << 20)              /* bytes of all parcels from which on all but small ones stream */
 #define PARCEL_FULL (128u << 20) /* ... from which on no new one is begun */
@@ -108,7 +109,10 @@ void parcel_put_id(struct parcel *parcel, uint64_t id);
  */
 void parcel_close(struct parcel *parcel, struct segment *segment, uint64_t offset, uint64_t id);
 
-/* A buffer of `size` bytes, counted; and back. For parcel and stream only. */
+/*
+ * A buffer of `size` bytes, counted, aligned to PARCEL_PAGE if larger than PARCEL_SMALL; and back.
+ * For parcel and stream only.
+ */
 unsigned char *parcel_buffer_new(size_t size);
 void parcel_buffer_free(unsigned char *buf, size_t size);
 /* Bytes of all buffers now. */

@@ -5,6 +5,7 @@
  * the keys of our certificates.
  * Exit codes: 0 told to end (DRAIN) or master is gone, 111 could not start.
  */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "lib/child.h"
@@ -21,6 +22,12 @@
 #include "smtpd/session.h"
 #include "smtpd/starttls.h"
 #include "smtpd/syncer.h"
+
+/*
+ * Buffers of large messages come and go with each: memory given back to the kernel in between would
+ * be zeroed and mapped anew for every one of them.
+ */
+enum { KEEP_BYTES = 4 << 20, BLOCKS_MAX = 2 << 20 };
 
 /* prepare - what the sandbox forbids later: a thread, limits, the time zone, OpenSSL's files */
 static int prepare(const struct conf *conf)
@@ -127,6 +134,8 @@ static const struct child smtpd = {
 /* main - start, serve, end */
 int main(int argc, char **argv)
 {
+	mallopt(M_MMAP_THRESHOLD, BLOCKS_MAX);
+	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	child_start(&smtpd, argc, argv);
 	syncer_listen();
 	intake_start();

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * States: WAITING for a segment; FILLING (nothing with the thread); WRITING (one buffer with the
- * thread, the other fills); LAST (the final job is with the thread); FAILED. The buffer that fills
- * is the parcel's own; the first one also holds the envelope, which a copy is kept of for the last
- * write.
+ * thread, the other fills); LAST (the final job is with the thread); FAILED.
+ *
+ * The buffer that fills is the parcel's own. Each stands for a place of the file, `base`, and all
+ * writes are of whole pages from aligned memory: a new file takes nothing else (O_DIRECT, see
+ * qmgr/spool.h), and the page cache takes such writes for half the price. The first pages, those
+ * that header and envelope lie in, are kept in `head` for the last write.
  */
 #include "smtpd/stream.h"
 
@@ -18,6 +21,9 @@
 #include "smtpd/segments.h"
 #include "smtpd/syncer.h"
 
+#define PAGE   PARCEL_PAGE
+#define MARGIN (2 * PAGE) /* of a buffer, for what fills the last page and PARCEL_SLACK */
+
 enum stream_state { STREAM_WAITING, STREAM_FILLING, STREAM_WRITING, STREAM_LAST, STREAM_FAILED };
 
 struct stream {
@@ -30,12 +36,15 @@ struct stream {
 	bool finishing;       /* stream_finish() was called while a buffer is with the thread */
 	unsigned char *other; /* the buffer that isn't the parcel's, NULL until it is needed */
 	size_t other_size;
-	uint64_t written; /* bytes of the body given to the thread or written */
+	uint64_t base;    /* where in the file the buffer that fills begins; a page's */
+	uint64_t fill_to; /* where in the file it is to end */
+	size_t summed;    /* what lies before in it is in the sum */
 	size_t flags_at;
 	uint32_t flags;
 	struct record_sum *sum;
 	struct iovec iov[2];
-	unsigned char *head; /* header and envelope, for the last write */
+	unsigned char *head; /* header, envelope, the body's first bytes: for the last write */
+	size_t head_len;     /* whole pages */
 };
 
 static struct stream *waiting;
@@ -103,37 +112,104 @@ static uint64_t body_at(const struct stream *s)
 	return RECORD_HEADER + s->parcel->envelope_len;
 }
 
+/* whole_pages - the next larger number of bytes that is */
+static uint64_t whole_pages(uint64_t bytes)
+{
+	return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+/* filled_to - where in the file what is in the buffer ends */
+static uint64_t filled_to(const struct stream *s)
+{
+	return s->base + s->parcel->end;
+}
+
+/* sum_up - what was added last, while it is in the processor's cache */
+static void sum_up(struct stream *s)
+{
+	struct parcel *p = s->parcel;
+	record_sum_add(s->sum, p->buf + s->summed, p->end - s->summed);
+	s->summed = p->end;
+}
+
+/* buffer_size - of the next buffer */
+static size_t buffer_size(void)
+{
+	return (parcel_bytes() > STREAM_MANY ? STREAM_SMALL : STREAM_BUFFER) + MARGIN;
+}
+
+/* get_other - a buffer to go on in: 0 or -ENOMEM */
+static int get_other(struct stream *s)
+{
+	size_t size = buffer_size();
+	if (s->other && s->other_size >= size)
+		return 0;
+	parcel_buffer_free(s->other, s->other_size);
+	s->other = parcel_buffer_new(size);
+	s->other_size = s->other ? size : 0;
+	return s->other ? 0 : -ENOMEM;
+}
+
+/*
+ * aim - where in the file the buffer that fills is to end, so that the next write begins with a
+ * large block
+ */
+static void aim(struct stream *s)
+{
+	uint64_t room = s->parcel->size - MARGIN;
+	s->fill_to = (s->base + room) / STREAM_SMALL * STREAM_SMALL;
+	if (s->fill_to < s->base + room / 2)
+		s->fill_to = s->base + room;
+}
+
+/* next_write - what of the buffer that fills is to be written, up to `end` in the file */
+static struct sync_write next_write(struct stream *s, uint64_t end)
+{
+	struct parcel *p = s->parcel;
+	size_t skip = 0;
+	if (!s->base) {
+		memcpy(s->head, p->buf, s->head_len);
+		skip = s->head_len;
+	}
+	s->iov[0] =
+	    (struct iovec){.iov_base = p->buf + skip, .iov_len = (size_t)(end - s->base) - skip};
+	return (struct sync_write){.iov = s->iov, .iovs = 1, .offset = s->base + skip};
+}
+
+/* swap - go on in the other buffer, which stands for the file from `base` on */
+static void swap(struct stream *s, uint64_t base)
+{
+	struct parcel *p = s->parcel;
+	unsigned char *buf = p->buf;
+	size_t size = p->size, carry = (size_t)(filled_to(s) - base);
+
+	memcpy(s->other, buf + p->end - carry, carry);
+	p->buf = s->other;
+	p->size = s->other_size;
+	p->body = 0;
+	p->end = s->summed = carry;
+	s->other = buf;
+	s->other_size = size;
+	s->base = base;
+	aim(s);
+}
+
 /* write_chunk - give the filled buffer to the thread, take the other one; 0 or -E... */
 static int write_chunk(struct stream *s)
 {
-	struct parcel *p = s->parcel;
+	uint64_t end = filled_to(s) / PAGE * PAGE;
 	/* What still comes may be as much as this again, and a trailer. */
-	if (body_at(s) + s->written + (p->end - p->body) + STREAM_BUFFER + PARCEL_SLACK >
-	    p->segment->limit)
+	if (end + STREAM_BUFFER + MARGIN > s->parcel->segment->limit)
 		return -EMSGSIZE;
-	if (!s->other) {
-		s->other = parcel_buffer_new(STREAM_BUFFER + PARCEL_SLACK);
-		s->other_size = STREAM_BUFFER + PARCEL_SLACK;
-	}
-	if (!s->other)
+	if (get_other(s) < 0)
 		return -ENOMEM;
-	unsigned char *buf = p->buf;
-	size_t size = p->size, begin = p->body, len = p->end - p->body;
-	record_sum_add(s->sum, buf + begin, len);
-	s->iov[0] = (struct iovec){.iov_base = buf + begin, .iov_len = len};
-	s->job.fd = p->segment->fd;
-	s->job.write[0] =
-	    (struct sync_write){.iov = s->iov, .iovs = 1, .offset = body_at(s) + s->written};
+	s->job.fd = s->parcel->segment->fd;
+	s->job.write[0] = next_write(s, end);
 	s->job.write[1] = (struct sync_write){0};
 	s->job.how = SYNC_START;
 	s->job.wipe_len = 0;
 	s->job.done = on_written;
-	s->written += len;
-	p->buf = s->other;
-	p->size = s->other_size;
-	p->body = p->end = 0;
-	s->other = buf;
-	s->other_size = size;
+	swap(s, end);
 	s->state = STREAM_WRITING;
 	syncer_put(&s->job);
 	return 0;
@@ -147,33 +223,59 @@ static void give_segment(struct stream *s, struct segment *seg)
 	parcel_put_id(p, seg->next_id++);
 	record_sum_reset(s->sum, seg->nonce);
 	s->state = STREAM_FILLING;
-	/* The envelope was copied into `head`; what is written first is the body so far. */
-	p->body -= p->lines_len;
+}
+
+/* lay_out - the record as it will be in the file, header to body, into an aligned buffer */
+static void lay_out(struct stream *s, unsigned char *buf, size_t size)
+{
+	struct parcel *p = s->parcel;
+	memcpy(buf + RECORD_HEADER, p->buf + p->start + RECORD_HEADER,
+	    p->end - p->start - RECORD_HEADER);
+	parcel_buffer_free(p->buf, p->size);
+	p->buf = buf;
+	p->size = size;
+	p->end -= p->start;
+	if (p->id_at)
+		p->id_at -= p->start;
+	p->start = 0;
+	p->body = s->summed = RECORD_HEADER + p->envelope_len;
+	aim(s);
+}
+
+/* make - a stream for a parcel, and its first buffer; NULL when out of memory */
+static struct stream *make(struct parcel *parcel)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	size_t used = parcel->end - parcel->start + MARGIN, size = buffer_size();
+	if (!s)
+		return NULL;
+	if (size < used)
+		size = used;
+	s->parcel = parcel;
+	s->head_len = whole_pages(body_at(s));
+	s->sum = record_sum_new(0);
+	s->head = aligned_alloc(PAGE, s->head_len);
+	unsigned char *buf = s->sum && s->head ? parcel_buffer_new(size) : NULL;
+	if (buf) {
+		lay_out(s, buf, size);
+		return s;
+	}
+	record_sum_free(s->sum);
+	free(s->head);
+	free(s);
+	return NULL;
 }
 
 /* stream_begin - the front is put, the record's length isn't known yet */
 int stream_begin(struct parcel *parcel, size_t flags_at)
 {
-	struct stream *s = calloc(1, sizeof(*s));
-	struct segment *seg;
-
+	struct stream *s = make(parcel);
 	if (!s)
 		return -ENOMEM;
-	s->sum = record_sum_new(0);
-	s->head = malloc(RECORD_HEADER + parcel->envelope_len);
-	if (!s->sum || !s->head) {
-		record_sum_free(s->sum);
-		free(s->head);
-		free(s);
-		return -ENOMEM;
-	}
-	memcpy(s->head + RECORD_HEADER, parcel->buf + parcel->start + RECORD_HEADER,
-	    parcel->envelope_len);
-	s->parcel = parcel;
 	s->flags_at = flags_at;
 	parcel->stream = s;
 	parcel->waits_since = loop_ms();
-	seg = segments_single();
+	struct segment *seg = segments_single();
 	if (seg) {
 		give_segment(s, seg);
 		return 0;
@@ -190,17 +292,14 @@ int stream_begin(struct parcel *parcel, size_t flags_at)
 ssize_t stream_room(struct parcel *parcel)
 {
 	struct stream *s = parcel->stream;
-	size_t used = parcel->end - parcel->body;
-	size_t room = 0;
 
-	/* The first buffer may be larger than others, by its headroom, or smaller. */
-	if (parcel->size > parcel->end + PARCEL_SLACK)
-		room = parcel->size - parcel->end - PARCEL_SLACK;
-	if (used < STREAM_BUFFER && room > 0)
-		return (ssize_t)room;
+	if (s->state != STREAM_WAITING)
+		sum_up(s);
+	if (filled_to(s) < s->fill_to)
+		return (ssize_t)(s->fill_to - filled_to(s));
 	if (s->state == STREAM_FILLING) {
 		int error = write_chunk(s);
-		return error < 0 ? error : (ssize_t)STREAM_BUFFER;
+		return error < 0 ? error : (ssize_t)(s->fill_to - filled_to(s));
 	}
 	s->wants_room = true;
 	return 0;
@@ -209,9 +308,7 @@ ssize_t stream_room(struct parcel *parcel)
 /* stream_body_len - our lines and all that came */
 uint64_t stream_body_len(const struct parcel *parcel)
 {
-	const struct stream *s = parcel->stream;
-	uint64_t lines = s->state == STREAM_WAITING ? parcel->lines_len : 0;
-	return s->written + lines + (parcel->end - parcel->body);
+	return filled_to(parcel->stream) - body_at(parcel->stream);
 }
 
 /* on_last - the message is safe, or not taken */
@@ -229,7 +326,7 @@ static void on_last(struct sync_job *job)
 		log_warnc(error, "cannot write a message into segment %016llx",
 		    (unsigned long long)p->segment->name);
 	} else {
-		p->segment->end = body_at(s) + s->written + RECORD_TRAILER;
+		p->segment->end = filled_to(s) + RECORD_TRAILER;
 	}
 	/* SEALED says what SUBMIT does and leaves before the 250. */
 	bool abandoned = s->abandoned;
@@ -240,37 +337,41 @@ static void on_last(struct sync_job *job)
 		p->callback(p, PARCEL_DONE, error);
 }
 
+/* complete - trailer, header, flags, zeros up to the last page's end. Where in the file that is */
+static uint64_t complete(struct stream *s)
+{
+	struct parcel *p = s->parcel;
+	uint32_t flags = htobe32(s->flags);
+	struct record rec = {
+	    .place = {.segment = p->segment->name, .nonce = p->segment->nonce, .offset = 0},
+	    .id = p->id,
+	    .envelope_len = p->envelope_len,
+	    .body_len = stream_body_len(p),
+	    .plain_len = p->plain_len,
+	};
+	unsigned char *front = s->base ? s->head : p->buf;
+
+	sum_up(s);
+	memcpy(front + RECORD_HEADER + s->flags_at, &flags, sizeof(flags));
+	record_put_header(&rec, front + RECORD_HEADER, front);
+	record_put_trailer(&rec, front, s->sum, p->buf + p->end);
+	size_t end = p->end + RECORD_TRAILER, whole = (size_t)whole_pages(end);
+	memset(p->buf + end, 0, whole - end);
+	return s->base + whole;
+}
+
 /* write_last - the rest, the trailer, then the header, then the sync */
 static void write_last(struct stream *s)
 {
-	struct parcel *p = s->parcel;
-	struct segment *seg = p->segment;
-	uint32_t flags = htobe32(s->flags);
-	size_t len = p->end - p->body;
-
-	record_sum_add(s->sum, p->buf + p->body, len);
-	struct record rec = {
-	    .place = {.segment = seg->name, .nonce = seg->nonce, .offset = 0},
-	    .id = p->id,
-	    .envelope_len = p->envelope_len,
-	    .body_len = s->written + len,
-	    .plain_len = p->plain_len,
-	};
-	memcpy(s->head + RECORD_HEADER + s->flags_at, &flags, sizeof(flags));
-	record_put_header(&rec, s->head + RECORD_HEADER, s->head);
-	record_put_trailer(&rec, s->head, s->sum, p->buf + p->end);
-	s->iov[0] = (struct iovec){.iov_base = p->buf + p->body, .iov_len = len + RECORD_TRAILER};
-	s->iov[1] =
-	    (struct iovec){.iov_base = s->head, .iov_len = RECORD_HEADER + (size_t)p->envelope_len};
-	s->job.fd = seg->fd;
-	s->job.write[0] =
-	    (struct sync_write){.iov = &s->iov[0], .iovs = 1, .offset = body_at(s) + s->written};
+	uint64_t end = complete(s);
+	s->job.fd = s->parcel->segment->fd;
+	s->job.write[0] = next_write(s, end);
+	s->iov[1] = (struct iovec){.iov_base = s->head, .iov_len = s->head_len};
 	s->job.write[1] = (struct sync_write){.iov = &s->iov[1], .iovs = 1, .offset = 0};
 	s->job.how = SYNC_DATA;
 	s->job.wipe_at = 0;
-	s->job.wipe_len = RECORD_HEADER;
+	s->job.wipe_len = PAGE;
 	s->job.done = on_last;
-	s->written += len;
 	s->state = STREAM_LAST;
 	syncer_put(&s->job);
 }

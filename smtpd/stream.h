@@ -4,6 +4,10 @@
  * (DESIGN §2). Two buffers take turns: one fills, the other is with the sync thread. When both are
  * full, or no segment has been granted yet, parcel_room() is 0 and the session stops reading.
  *
+ * All writes are of whole pages, the last one filled up with zeros: so a new file can be written
+ * past the page cache (qmgr/spool.h), and through it such writes cost half of what others do. Where
+ * a write past it is refused, smtpd/syncer.c goes on through it.
+ *
  * The header is written last, together with the trailer and before the sync: until then nothing in
  * the segment is a valid record, so giving up needs no clean-up beyond SEALED at 0.
  */
@@ -11,7 +15,13 @@
 
 #include "smtpd/parcel.h"
 
-#define STREAM_BUFFER      (256u << 10)
+/*
+ * A large write that begins and ends with a large block costs the page cache half of what small or
+ * crooked ones do. Where many stream, the memory is worth more.
+ */
+#define STREAM_BUFFER      (1u << 20)
+#define STREAM_SMALL       (256u << 10) /* each of the two, with over STREAM_MANY in parcels */
+#define STREAM_MANY        (PARCEL_CROWDED / 2)
 #define STREAM_WAIT_MAX_MS 30000 /* for a segment; then PARCEL_FAILED with -ETIMEDOUT */
 
 /*

@@ -22,7 +22,7 @@
 #include "lib/loop.h"
 
 #define STACK_SIZE (256u << 10)
-#define WIPE_MAX   256
+#define WIPE_MAX   4096
 
 static struct {
 	pthread_t thread;
@@ -50,13 +50,23 @@ static void skip(struct sync_write *w, size_t n)
 	}
 }
 
+/*
+ * buffered - the file system takes no direct writes, or not after a short one: through the page
+ * cache from now on. False when it was so already.
+ */
+static bool buffered(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && flags & O_DIRECT && fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 /* write_all - all buffers of one write; 0 or -errno */
 static int write_all(int fd, struct sync_write *w)
 {
 	while (w->iovs) {
 		int n = w->iovs < IOV_MAX ? (int)w->iovs : IOV_MAX;
 		ssize_t written = pwritev(fd, w->iov, n, (off_t)w->offset);
-		if (written < 0 && errno == EINTR)
+		if (written < 0 && (errno == EINTR || (errno == EINVAL && buffered(fd))))
 			continue;
 		if (written < 0)
 			return -errno;
@@ -71,7 +81,7 @@ static int write_all(int fd, struct sync_write *w)
 /* wipe - make sure that no scan finds the first record of what failed; best effort */
 static void wipe(const struct sync_job *job)
 {
-	static const char zeros[WIPE_MAX];
+	static const _Alignas(WIPE_MAX) char zeros[WIPE_MAX];
 	unsigned len = job->wipe_len < WIPE_MAX ? job->wipe_len : WIPE_MAX;
 	if (!len || pwrite(job->fd, zeros, len, (off_t)job->wipe_at) < 0)
 		return;

@@ -389,6 +389,144 @@ static void large(void **state)
 	assert_int_equal(parcel_bytes(), 0);
 }
 
+/* expect_byte - of the body at a place */
+static char expect_byte(size_t at)
+{
+	return (char)('a' + at * 31 / 7 % 26);
+}
+
+/* pump_body - so many bytes, in pieces of many sizes */
+static void pump_body(struct parcel *p, size_t total)
+{
+	static char piece[70000];
+	size_t sent = 0, step = 1;
+	while (sent < total) {
+		ssize_t room = parcel_room(p);
+		unsigned char envelope[256];
+		if (room == -EFBIG) {
+			size_t n = make_envelope(envelope, 0);
+			assert_int_equal(
+			    parcel_front(p, envelope, n, lines, sizeof(lines) - 1, ID_AT), 0);
+			assert_int_equal(stream_begin(p, 6), 0);
+			continue;
+		}
+		assert_true(room >= 0);
+		if (room == 0) {
+			unsigned before = got.room;
+			while (got.room == before)
+				loop_turn();
+			continue;
+		}
+		step = step * 7 % 69997;
+		size_t n = (size_t)room < step ? (size_t)room : step;
+		if (n > total - sent)
+			n = total - sent;
+		for (size_t i = 0; i < n; i++)
+			piece[i] = expect_byte(sent + i);
+		parcel_add(p, piece, n);
+		sent += n;
+	}
+	p->plain_len = sizeof(lines) - 1 + total;
+}
+
+/* check_stored - the record in the file is the one that was sent */
+static void check_stored(int fd, uint64_t name, size_t total)
+{
+	static unsigned char buf[64 << 10];
+	struct record_place place = {.segment = name, .nonce = NONCE};
+	struct record rec;
+	assert_int_equal(record_check(fd, &place, buf, sizeof(buf), &rec), 0);
+	assert_int_equal(rec.body_len, sizeof(lines) - 1 + total);
+	assert_true(q.sealed == record_len(&rec));
+	uint64_t at = record_body_at(&rec) + sizeof(lines) - 1;
+	for (size_t done = 0; done < total;) {
+		ssize_t n = pread(fd, buf, sizeof(buf), (off_t)(at + done));
+		assert_true(n > 0);
+		for (ssize_t i = 0; i < n && done < total; i++, done++)
+			assert_int_equal((char)buf[i], expect_byte(done));
+	}
+	/* Nothing behind it can be taken for a record. */
+	place.offset = record_len(&rec);
+	assert_int_equal(record_check(fd, &place, buf, sizeof(buf), &rec), -ENOENT);
+}
+
+/* temp_file - its own disk space, written past the page cache where that is possible */
+static int temp_file(bool direct, int *reader)
+{
+	char path[] = "/tmp/baton-intake-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	*reader = open(path, O_RDONLY);
+	assert_true(*reader >= 0);
+	unlink(path);
+	if (direct)
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_DIRECT);
+	return fd;
+}
+
+/* Whatever its length, and whether or not the file takes whole pages only. */
+static void large_sizes(void **state)
+{
+	static const size_t sizes[] = {
+	    262145, 300000, 520000, 1048000, 1048576, 1050000, 2097152, 3500001};
+	uint64_t name = FIRST;
+	(void)state;
+	for (unsigned i = 0; i < 2 * sizeof(sizes) / sizeof(*sizes) + 64; i++) {
+		/* The last ones end at each of 64 places around the end of a page. */
+		size_t total = i / 2 < sizeof(sizes) / sizeof(*sizes)
+				   ? sizes[i / 2]
+				   : 303104 - (i - 2 * sizeof(sizes) / sizeof(*sizes)) * 11;
+		int reader,
+		    fd = grant_file(temp_file(i % 2, &reader), name, SEGMENT_SINGLE, 64 << 20);
+		close(fd);
+		while (segments_count() == 0)
+			loop_turn();
+		memset(&got, 0, sizeof(got));
+		q.seals = 0;
+		struct parcel *p = parcel_new(1024, i % 3 ? total : 0, on_parcel, NULL);
+		pump_body(p, total);
+		intake_commit(p, 0);
+		while (got.done < 1 || !q.seals)
+			loop_turn();
+		assert_int_equal(got.error, 0);
+		check_stored(reader, name, total);
+		close(reader);
+		CHAN_SEND(q.mine, qmgr_taken, .segment = name, .end = q.sealed);
+		while (segments_count() > 0)
+			loop_turn();
+		name += 1000;
+	}
+	assert_int_equal(parcel_bytes(), 0);
+}
+
+/* done - a job came back */
+static void job_done(struct sync_job *job)
+{
+	job->wipe_at = 1;
+}
+
+/* A file system that takes direct writes of other sizes only: the same through the page cache. */
+static void crooked(void **state)
+{
+	char text[100];
+	struct iovec iov = {.iov_base = text + 1, .iov_len = 99};
+	int reader, fd = temp_file(true, &reader);
+	struct sync_job job = {.fd = fd,
+	    .write[0] = {.iov = &iov, .iovs = 1, .offset = 77},
+	    .how = SYNC_DATA,
+	    .done = job_done};
+	(void)state;
+	memset(text, 'y', sizeof(text));
+	syncer_put(&job);
+	while (!job.wipe_at)
+		loop_turn();
+	assert_int_equal(job.error, 0);
+	assert_int_equal(pread(reader, text, 99, 77), 99);
+	assert_int_equal(text[98], 'y');
+	close(fd);
+	close(reader);
+}
+
 /* A client that leaves in the middle: the segment goes back empty, nothing leaks. */
 static void large_given_up(void **state)
 {
@@ -421,6 +559,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(failed_write, setup, teardown),
 	    cmocka_unit_test_setup_teardown(relink, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large, setup, teardown),
+	    cmocka_unit_test_setup_teardown(large_sizes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(crooked, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_given_up, setup, teardown),
 	};
 	loop_init();
