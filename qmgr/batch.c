@@ -15,7 +15,7 @@
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "lib/loop.h"
-#include "qmgr/dest.h"
+#include "qmgr/batch_rows.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/index.h"
 #include "qmgr/intake.h"
@@ -25,6 +25,7 @@
 #include "qmgr/route.h"
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
+#include "qmgr/waits.h"
 #include "qmgr/work.h"
 
 /* A growing list of pointers; its memory is kept. */
@@ -43,18 +44,12 @@ static struct {
 	struct index_ops extra; /* changes without a thing in memory */
 	struct work work;
 	int err;
-	uint64_t next, committed, last_synced;
+	uint64_t next, committed;
 	bool running, stuck, soon, all;
 	bool result;  /* one was taken since the last form() */
 	bool refused; /* somebody was told that it is full */
-	struct event *tick, *idle;
+	struct event *tick;
 	struct loop_task now;
-	struct batch_wait *waits, *sync_waits;
-	struct work sync_work;
-	int sync_err;
-	bool syncing;
-	struct batch_wait *being_synced;
-	uint64_t syncing_number;
 } b;
 
 static void form(void);
@@ -259,98 +254,12 @@ static void write_young(struct segment *seg)
 	seg->taking = msg ? msg->offset : seg->read;
 }
 
-/* put_message - its row, or its end */
-static void put_message(struct message *msg)
-{
-	unsigned char key[8], buf[KEYS_ROW_MAX];
-	size_t key_len = keys_msg(key, msg->id);
-	struct row_msg row;
-	msg->write = WRITE_WRITING;
-	if (!msg->left) {
-		index_del(&b.ops, TABLE_MSG, key, key_len);
-		msg->segment->rows--;
-		msg->segment->live_bytes -= message_record_len(msg);
-		batch_segment(msg->segment);
-		return;
-	}
-	message_row(msg, &row);
-	int len = keys_put_msg_row(&row, buf);
-	if (len < 0)
-		log_bug("row of a message: %d", len);
-	index_put(&b.ops, TABLE_MSG, key, key_len, buf, (size_t)len);
-}
-
-/* put_due - its key of the schedule, if that changed */
-static void put_due(struct rcpt *rcpt, struct dest *dest)
-{
-	unsigned char key[KEYS_DUE_MAX];
-	struct due_key at = {.id = rcpt->msg->id, .number = rcpt->number};
-	if (rcpt->row_dest == dest && (!dest || rcpt_due_known(rcpt)))
-		return;
-	if (rcpt->row_dest) {
-		at.lane = rcpt->row_lane;
-		at.due = rcpt->row_due;
-		size_t len = keys_due(key, rcpt->row_dest->name, rcpt->row_dest->name_len, &at);
-		index_del(&b.ops, TABLE_DUE, key, len);
-		rcpt->row_dest->refs--;
-	}
-	rcpt->row_dest = dest;
-	if (!dest)
-		return;
-	dest->refs++;
-	at.due = rcpt->row_due = rcpt->due_ms;
-	at.lane = rcpt->row_lane = rcpt->lane;
-	size_t len = keys_due(key, dest->name, dest->name_len, &at);
-	index_put(&b.ops, TABLE_DUE, key, len, NULL, 0);
-}
-
-/* put_rcpt - its row, or its end */
-static void put_rcpt(struct rcpt *rcpt)
-{
-	unsigned char key[12], buf[KEYS_ROW_MAX];
-	size_t key_len = keys_rcpt(key, rcpt->msg->id, rcpt->number);
-	struct row_rcpt row;
-	rcpt->write = WRITE_WRITING;
-	if (rcpt->state == RCPT_DONE) {
-		put_due(rcpt, NULL);
-		if (rcpt->rowed)
-			index_del(&b.ops, TABLE_RCPT, key, key_len);
-		return;
-	}
-	rcpt->rowed = true;
-	put_due(rcpt, rcpt_set_aside(rcpt) ? NULL : rcpt->dest);
-	rcpt_row(rcpt, &row);
-	int len = keys_put_rcpt_row(&row, buf);
-	if (len < 0)
-		log_bug("row of a recipient: %d", len);
-	index_put(&b.ops, TABLE_RCPT, key, key_len, buf, (size_t)len);
-}
-
-/* put_segment - its row */
-static void put_segment(struct segment *seg)
-{
-	unsigned char key[8], buf[KEYS_ROW_MAX];
-	seg->write = WRITE_WRITING;
-	struct row_seg row = {.nonce = seg->nonce,
-	    .kind = (uint8_t)seg->kind,
-	    .size = seg->size,
-	    .limit = seg->limit,
-	    .taken = seg->taking,
-	    .end = seg->state >= SEGMENT_CLOSED ? seg->submitted : 0,
-	    .live = seg->rows,
-	    .live_bytes = seg->live_bytes};
-	int len = keys_put_seg_row(&row, buf);
-	if (len < 0)
-		log_bug("row of a segment: %d", len);
-	index_put(&b.ops, TABLE_SEG, key, keys_seg(key, seg->name), buf, (size_t)len);
-}
-
 /* move - a list of marked things into its twin, each written by put */
 #define MOVE(name, type, put)                                 \
 	do {                                                  \
 		for (size_t i = 0; i < b.dirty.name.n; i++) { \
 			type *thing = b.dirty.name.v[i];      \
-			put(thing);                           \
+			put(&b.ops, thing);                   \
 		}                                             \
 		struct list swap = b.writing.name;            \
 		b.writing.name = b.dirty.name;                \
@@ -368,9 +277,9 @@ static void form(void)
 	b.all = false;
 	index_ops_reset(&b.ops);
 	b.running = true; /* marks made from here on belong to the next one */
-	MOVE(messages, struct message, put_message);
-	MOVE(rcpts, struct rcpt, put_rcpt);
-	MOVE(segments, struct segment, put_segment);
+	MOVE(messages, struct message, rows_put_message);
+	MOVE(rcpts, struct rcpt, rows_put_rcpt);
+	MOVE(segments, struct segment, rows_put_segment);
 	if (b.extra.count) {
 		wire_put_raw(&b.ops.out, b.extra.out.base, b.extra.out.len);
 		b.ops.count += b.extra.count;
@@ -432,31 +341,6 @@ static void segments_written(void)
 	}
 }
 
-/* call_waits - who waited for this transaction */
-static void call_waits(void)
-{
-	while (b.waits && b.waits->number <= b.committed) {
-		struct batch_wait *wait = b.waits;
-		LL_DELETE(b.waits, wait);
-		if (wait->synced)
-			LL_APPEND(b.sync_waits, wait);
-		else
-			wait->done(wait);
-	}
-}
-
-/* start_sync - for those who wait for it, or because nothing else came */
-static void start_sync(void)
-{
-	if (b.syncing || (!b.sync_waits && b.last_synced == b.committed))
-		return;
-	b.syncing = true;
-	b.syncing_number = b.committed;
-	b.being_synced = b.sync_waits;
-	b.sync_waits = NULL;
-	work_submit(work_index, &b.sync_work);
-}
-
 /* settle_all - hand everything that was written on */
 static void settle_all(void)
 {
@@ -512,58 +396,18 @@ static void committed(struct work *work)
 	b.committed = b.next - 1;
 	counter_add(C_queue_commits, 1);
 	settle_all();
-	call_waits();
-	if (b.sync_waits)
-		start_sync();
-	if (b.soon || b.waits)
+	waits_committed(b.committed);
+	if (b.soon || waits_any())
 		loop_defer(&b.now);
 	else if (!batch_idle())
 		arm();
-	event_add(b.idle, &(struct timeval){.tv_sec = BATCH_SYNC_MS / 1000});
 	intake_resume();
-}
-
-/* run_sync - on the index thread */
-static void run_sync(struct work *work)
-{
-	(void)work;
-	b.sync_err = index_sync();
-	index_reserve();
-}
-
-/* synced - in the loop */
-static void synced(struct work *work)
-{
-	(void)work;
-	if (b.sync_err)
-		batch_give_up(b.sync_err, "a sync");
-	b.syncing = false;
-	b.last_synced = b.syncing_number;
-	struct batch_wait *wait = b.being_synced;
-	b.being_synced = NULL;
-	while (wait) {
-		struct batch_wait *next = wait->next;
-		wait->done(wait);
-		wait = next;
-	}
-	if (b.sync_waits)
-		start_sync();
-}
-
-/* on_idle - no commit for a while */
-static void on_idle(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what, (void)arg;
-	start_sync();
 }
 
 /* batch_wait - be told when what is changed now is safe */
 void batch_wait(struct batch_wait *wait, bool sync)
 {
-	wait->next = NULL;
-	wait->number = b.next;
-	wait->synced = sync;
-	LL_APPEND(b.waits, wait);
+	waits_add(wait, b.next, sync);
 	batch_soon();
 }
 
@@ -576,11 +420,9 @@ void batch_init(void)
 	b.next = 1;
 	b.work.run = run_commit;
 	b.work.done = committed;
-	b.sync_work.run = run_sync;
-	b.sync_work.done = synced;
 	b.now.run = start_soon;
 	b.tick = evtimer_new(loop_base(), on_tick, NULL);
-	b.idle = evtimer_new(loop_base(), on_idle, NULL);
-	if (!b.tick || !b.idle)
-		log_fatal("out of memory for timers");
+	if (!b.tick)
+		log_fatal("out of memory for a timer");
+	waits_init();
 }

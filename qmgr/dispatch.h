@@ -2,7 +2,7 @@
 /*
  * Connections and jobs: opens a pool's connections on the deliver workers, keeps each fed with a
  * few jobs from its destinations in turn, takes back what wasn't tried. What became of recipients
- * is the business of qmgr/settle.h. dispatch.c gives out, results.c takes back.
+ * is the business of qmgr/settle.h. dispatch.c gives out (jobs.c says what), results.c takes back.
  */
 #pragma once
 
