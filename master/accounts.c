@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * An entry is a name with its answer, or the question under way with all who wait for it: asked
- * once, however many want to know. A thread takes an entry's job from one of two queues and leaves
- * it on a third with the answer; an eventfd wakes the loop. Entry and job are apart, because an
- * entry may have been answered "unsure" while its thread still waits for the name service.
+ * once, however many want to know. A thread takes an entry's job from one of two queues and hands
+ * it back with the answer (threads.h). Entry and job are apart, because an entry may have been
+ * answered "unsure" while its thread still waits for the name service.
  */
 #include "master/accounts.h"
 
@@ -15,8 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/counters.h"
@@ -50,6 +48,7 @@ struct entry {
 
 /* A question for a thread, and its answer. */
 struct job {
+	struct handed handed; /* first */
 	struct job *next;
 	char name[ACCOUNTS_NAME_MAX];
 	char login[ACCOUNTS_NAME_MAX];
@@ -58,15 +57,14 @@ struct job {
 
 static struct entry *entries; /* oldest first: the order of insertion */
 static unsigned open_entries;
-static struct event *done_event, *sweep_timer;
+static struct event *sweep_timer;
+static struct handback back;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static struct {
 	struct job *first, *last;
 } urgent_jobs, jobs;
-static struct job *done;
-static int done_fd = -1;
 
 /* -- the threads ----------------------------------------------------------------------------- */
 
@@ -133,17 +131,13 @@ static struct job *next_job(void)
 /* thread - ask, answer, for ever */
 static void *thread(void *arg)
 {
-	const uint64_t one = 1;
 	pthread_mutex_lock(&lock);
 	for (;;) {
 		struct job *job = next_job();
 		pthread_mutex_unlock(&lock);
 		answer_job(job);
+		handback_give(&back, &job->handed);
 		pthread_mutex_lock(&lock);
-		job->next = done;
-		done = job;
-		if (write(done_fd, &one, sizeof(one)) < 0)
-			continue; /* full: the loop was woken long ago */
 	}
 	return arg;
 }
@@ -171,24 +165,15 @@ static void answer(struct entry *e, enum account_verdict verdict, const char *lo
 	}
 }
 
-/* on_done - threads have answers */
-static void on_done(evutil_socket_t fd, short what, void *arg)
+/* on_done - a thread has an answer */
+static void on_done(struct handed *handed)
 {
-	uint64_t n;
-	(void)what, (void)arg;
-	if (read(fd, &n, sizeof(n)) < 0)
-		return;
-	pthread_mutex_lock(&lock);
-	struct job *list = done, *job, *next;
-	done = NULL;
-	pthread_mutex_unlock(&lock);
-	LL_FOREACH_SAFE (list, job, next) {
-		struct entry *e = NULL;
-		HASH_FIND_STR(entries, job->name, e);
-		if (e)
-			answer(e, job->verdict, job->login);
-		free(job);
-	}
+	struct job *job = (struct job *)handed;
+	struct entry *e = NULL;
+	HASH_FIND_STR(entries, job->name, e);
+	if (e)
+		answer(e, job->verdict, job->login);
+	free(job);
 }
 
 /* sweep_later - an idle keeper sleeps: the timer runs only while there is something to sweep */
@@ -346,12 +331,7 @@ void accounts_prepare(void)
 /* accounts_start - threads, and what wakes the loop */
 int accounts_start(void)
 {
-	done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (done_fd < 0)
-		return -errno;
-	done_event = event_new(loop_base(), done_fd, EV_READ | EV_PERSIST, on_done, NULL);
 	sweep_timer = evtimer_new(loop_base(), on_sweep, NULL);
-	if (!done_event || !sweep_timer || event_add(done_event, NULL) != 0)
-		return -ENOMEM;
-	return threads_start(ACCOUNTS_THREADS, thread);
+	int e = sweep_timer ? handback_start(&back, on_done) : -ENOMEM;
+	return e ? e : threads_start(ACCOUNTS_THREADS, thread);
 }

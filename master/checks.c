@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: ISC */
-/* Jobs go from a queue to a thread and come back on one list; an eventfd wakes the loop. */
+/* Jobs go from a queue to a thread and come back by a handback (threads.h). */
 #include "master/checks.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/counters.h"
 #include "lib/hash.h"
-#include "lib/log.h"
-#include "lib/loop.h"
 #include "lib/str.h"
 #include "master/threads.h"
 
 struct job {
+	struct handed handed; /* first */
 	struct job *prev, *next;
 	unsigned queue;
 	struct secret secret;
@@ -31,11 +27,10 @@ struct job {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
-static struct job *queues[CHECKS_QUEUES], *done;
+static struct job *queues[CHECKS_QUEUES];
 static unsigned turn;                     /* the queue that was served last */
 static unsigned under_way[CHECKS_QUEUES]; /* the loop's */
-static int done_fd = -1;
-static struct event *done_event;
+static struct handback back;
 
 /* next_job - of the next asker that has one; called with the lock held */
 static struct job *next_job(void)
@@ -57,7 +52,6 @@ static struct job *next_job(void)
 /* thread - check, answer, for ever */
 static void *thread(void *arg)
 {
-	const uint64_t one = 1;
 	pthread_mutex_lock(&lock);
 	for (;;) {
 		struct job *job = next_job();
@@ -66,10 +60,8 @@ static void *thread(void *arg)
 		job->right = secret_check(&job->secret, job->password);
 		counter_add(C_keeper_logins, 1);
 		counter_add(C_keeper_login_us, (uint64_t)(clock_us() - start));
+		handback_give(&back, &job->handed);
 		pthread_mutex_lock(&lock);
-		DL_APPEND(done, job);
-		if (write(done_fd, &one, sizeof(one)) < 0)
-			continue; /* full: the loop was woken long ago */
 	}
 	return arg;
 }
@@ -81,22 +73,13 @@ static void job_free(struct job *job)
 	free(job);
 }
 
-/* on_done - threads have answers */
-static void on_done(evutil_socket_t fd, short what, void *arg)
+/* on_done - a thread has an answer */
+static void on_done(struct handed *handed)
 {
-	uint64_t n;
-	(void)what, (void)arg;
-	if (read(fd, &n, sizeof(n)) < 0)
-		return;
-	pthread_mutex_lock(&lock);
-	struct job *list = done, *job, *next;
-	done = NULL;
-	pthread_mutex_unlock(&lock);
-	DL_FOREACH_SAFE (list, job, next) {
-		under_way[job->queue]--;
-		job->answer(job->right, job->arg);
-		job_free(job);
-	}
+	struct job *job = (struct job *)handed;
+	under_way[job->queue]--;
+	job->answer(job->right, job->arg);
+	job_free(job);
 }
 
 /* checks_ask - into the asker's queue */
@@ -122,11 +105,6 @@ int checks_ask(unsigned asker, const struct secret *secret, const char *password
 /* checks_start - threads, and a way back */
 int checks_start(void)
 {
-	done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (done_fd < 0)
-		return -errno;
-	done_event = event_new(loop_base(), done_fd, EV_READ | EV_PERSIST, on_done, NULL);
-	if (!done_event || event_add(done_event, NULL) != 0)
-		return -ENOMEM;
-	return threads_start(CHECKS_THREADS, thread);
+	int e = handback_start(&back, on_done);
+	return e ? e : threads_start(CHECKS_THREADS, thread);
 }
