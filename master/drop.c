@@ -35,7 +35,8 @@ static int refused_fd = -1;   /* the folder `refused` */
 static struct event *watcher; /* inotify */
 static struct event *timer;   /* the next turn, or the next walk */
 static bool walking, again, stopped;
-static time_t due; /* of the file that is due first, of those this walk saw */
+static unsigned nrefused; /* files in `refused` */
+static time_t due;        /* of the file that is due first, of those this walk saw */
 
 /* now_s - the clock that files have */
 static time_t now_s(void)
@@ -66,8 +67,8 @@ static void note_due(time_t when)
 		due = when;
 }
 
-/* refused_count - files in `refused`, at most one too many */
-static unsigned refused_count(void)
+/* count_refused - files in `refused`, at most one too many: once a walk */
+static unsigned count_refused(void)
 {
 	int fd = openat(refused_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -86,7 +87,7 @@ static unsigned refused_count(void)
 static void set_aside(const char *name, uid_t uid, const char *reason)
 {
 	char to[NAME_MAX + 32]; /* with the user in it, so that nobody writes over another's */
-	int e = refused_count() > DROP_REFUSED_MAX ? ENOSPC : 0;
+	int e = ++nrefused > DROP_REFUSED_MAX ? ENOSPC : 0;
 
 	snprintf(to, sizeof(to), "%lu.%s", (unsigned long)uid, name);
 	if (!e && renameat2(dirfd(folder), name, refused_fd, to, RENAME_NOREPLACE) != 0)
@@ -209,7 +210,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		walking = true;
 		again = false;
 		due = 0;
+		nrefused = count_refused();
 	}
+	unsigned before = pickup_running((uid_t)-1);
 	for (unsigned i = 0; i < DROP_SLICE; i++) {
 		if (pickup_running((uid_t)-1) >= DROP_RUNNING_MAX)
 			return; /* drop_reaped() goes on */
@@ -224,7 +227,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 			return;
 		}
 	}
-	set_timer(0);
+	/* a user's thousands of files are walked no faster than they are taken */
+	if (!again || before == 0 || pickup_running((uid_t)-1) > before)
+		set_timer(0);
 }
 
 /* on_change - a file got its name */
