@@ -316,7 +316,7 @@ static void rcpt_written(struct rcpt *rcpt)
 	rcpt->write = clean(rcpt->write);
 	if (rcpt->write != WRITE_CLEAN)
 		return;
-	if (rcpt->state == RCPT_COMMITTING) {
+	if (rcpt->state == RCPT_COMMITTING && !rcpt->held) {
 		rcpt_enter(rcpt, RCPT_NEW);
 		route_rcpt(rcpt);
 	} else if (rcpt->state == RCPT_WAITING) {

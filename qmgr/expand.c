@@ -3,6 +3,7 @@
 #include "qmgr/expand.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,9 @@ struct question {
 	uint64_t deadline;
 	unsigned char *parts; /* of a long list: what came so far */
 	size_t parts_len;
+	uint64_t msg_id;
+	struct loop_task turn; /* answered: those before it of its message are through */
+	struct members_list list;
 	char owner[320];              /* of an alias' members, "": none */
 	char user[256];               /* whose .forward it is, "": an alias */
 	struct question *next, *prev; /* of the line */
@@ -36,7 +40,7 @@ struct question {
 };
 
 static struct question *asked, *line;
-static struct question *taking; /* answered, and the rest of its message is looked up */
+static struct question *taking; /* answered; of one message one after the other */
 static struct event *timer;
 static uint32_t last_request;
 
@@ -172,21 +176,44 @@ static int collect(struct question *q, struct msg_bytes part)
 	return 0;
 }
 
+/* taken - it has come to its end; the next one of its message may begin */
+static void taken(void *arg)
+{
+	struct question *q = arg, *next;
+	uint64_t id = q->msg_id;
+	DL_DELETE(taking, q);
+	free(q->parts);
+	free(q);
+	DL_FOREACH (taking, next) {
+		if (next->msg_id == id) {
+			loop_defer(&next->turn);
+			return;
+		}
+	}
+}
+
 /* take - the members take its place, now that all others of the message are known */
 static void take(struct question *q, const struct recall *others)
 {
 	struct rcpt *rcpt = q->rcpt;
-	DL_DELETE(taking, q);
-	if (rcpt) {
-		rcpt_enter(rcpt, RCPT_NEW);
-		if (others && recall_error(others))
-			settle_deferred(rcpt, "4.3.0", "the index can't be read");
-		else
-			members_take(rcpt, msg_bytes(q->parts, q->parts_len), msg_str(q->owner),
-			    q->user[0] ? q->user : NULL, others);
+	if (!rcpt) {
+		taken(q);
+		return;
 	}
-	free(q->parts);
-	free(q);
+	q->rcpt = NULL;
+	rcpt_enter(rcpt, RCPT_NEW);
+	if (others && recall_error(others)) {
+		settle_deferred(rcpt, "4.3.0", "the index can't be read");
+		taken(q);
+		return;
+	}
+	if (others)
+		recall_keep(others);
+	q->list = (struct members_list){.members = msg_bytes(q->parts, q->parts_len),
+	    .owner = q->owner,
+	    .user = q->user[0] ? q->user : NULL,
+	    .others = others};
+	members_take(rcpt, &q->list, taken, q);
 }
 
 /* on_recalled - the rest of its message is known */
@@ -195,14 +222,28 @@ static void on_recalled(const struct recall *r, void *arg)
 	take(arg, r);
 }
 
-/* begin_take - what waits in the index only must be known too */
-static void begin_take(struct question *q)
+/* start_take - what waits in the index only must be known too */
+static void start_take(struct loop_task *task)
 {
-	DL_APPEND(taking, q);
-	if (q->rcpt->msg->rowed)
+	struct question *q = (struct question *)((char *)task - offsetof(struct question, turn));
+	if (q->rcpt && q->rcpt->msg->rowed)
 		recall(q->rcpt->msg, on_recalled, q);
 	else
 		take(q, NULL);
+}
+
+/* begin_take - unless another list of the message is being taken */
+static void begin_take(struct question *q)
+{
+	struct question *other;
+	q->msg_id = q->rcpt->msg->id;
+	q->turn.run = start_take;
+	DL_FOREACH (taking, other)
+		if (other->msg_id == q->msg_id)
+			break;
+	DL_APPEND(taking, q);
+	if (!other)
+		start_take(&q->turn);
 }
 
 /* expand_alias - the list is whole; collected */

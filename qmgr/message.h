@@ -82,6 +82,7 @@ struct rcpt {
 	uint8_t flags; /* enum rcpt_flag */
 	bool windowed; /* has a place in the active window */
 	bool rowed;    /* the index has or gets a row of it */
+	bool held;     /* COMMITTING, and not only till then: qmgr/take.h */
 	uint16_t address_len;
 	char address[];
 };

@@ -22,6 +22,7 @@ struct recall {
 	struct done *ended;
 	size_t nended;
 	int err;
+	bool kept;
 	recall_done *done;
 	void *arg;
 };
@@ -84,6 +85,22 @@ static void finished(struct work *work)
 {
 	struct recall *r = (struct recall *)work;
 	r->done(r, r->arg);
+	if (!r->kept)
+		recall_free(r);
+}
+
+/* recall_keep - whoever needs it longer */
+void recall_keep(const struct recall *r)
+{
+	((struct recall *)r)->kept = true;
+}
+
+/* recall_free - all of it */
+void recall_free(const struct recall *kept)
+{
+	struct recall *r = (struct recall *)kept;
+	if (!r)
+		return;
 	wire_out_free(&r->rows);
 	free(r->ended);
 	free(r);

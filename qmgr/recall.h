@@ -16,11 +16,15 @@
 struct message;
 struct recall;
 
-/* The answer, valid during the call; arg as it was given. */
+/* The answer, valid during the call unless it is kept; arg as it was given. */
 typedef void recall_done(const struct recall *r, void *arg);
 
 /* Asks. The message may be gone when the answer comes. */
 void recall(const struct message *msg, recall_done *done, void *arg);
+
+/* It stays valid after the call, until it is given back. */
+void recall_keep(const struct recall *r);
+void recall_free(const struct recall *r);
 
 /* 0, or why it couldn't be read. */
 int recall_error(const struct recall *r);

@@ -94,6 +94,49 @@ def test_kills_while_members_are_sent(house):
     b.stop()
 
 
+def test_kills_in_the_middle_of_a_long_list(house):
+    """It takes several transactions: after qmgr's death between two of them every member once, and none before."""
+    sink = house.sink()
+    many = 99000 if SOAK else 9000
+    house.b = b = house.baton(route=sink, site="recipients_per_message = 1000",
+                              aliases="long: " + ",\n ".join(f"m{i}@other.test" for i in range(many)) + "\nshort: m1@other.test\n")
+    b.tool("batonctl", "pause", "--domain", "other.test")
+    b.smtp().send(FROM, [f"long@{HOST}", f"short@{HOST}"], message("long"))
+    between = 0
+    for _ in range(4):
+        def some():
+            """members in the queue"""
+            rows = [r["address"] for row in b.queue() for r in row["recipients"]]
+            return rows if len(rows) > 2 else None
+        seen = wait_for(some, 30, 0.001)
+        between += f"long@{HOST}" in seen and len(seen) > 2
+        kill(b, "qmgr")
+    b.tool("batonctl", "resume", "--domain", "other.test")
+    want = {f"m{i}@other.test" for i in range(many)}
+    wait_for(lambda: want <= {to for _, to in counts(sink)}, 200, 0.5)
+    b.wait_empty(60)
+    assert max(counts(sink).values()) == 1 and len(counts(sink)) == many
+    print(f"\n{many} members, {between} of 4 deaths seen between two transactions")
+    b.stop()
+
+
+def test_a_tool_takes_a_long_list_away(house):
+    """While it is expanded: what was ordered of the list holds for its members too."""
+    sink = house.sink()
+    b = house.baton(route=sink, aliases="long: " + ",\n ".join(f"m{i}@other.test" for i in range(30000)) + "\n")
+    b.tool("batonctl", "pause", "--domain", "other.test")
+    b.smtp().send(FROM, f"long@{HOST}", message("long"))
+    wait_for(b.queue, 30, 0.01)
+    b.tool("batonctl", "delete", "--all")
+    b.wait_log(r"to=long@\S+ result=(expanded|deleted)", 60)
+    b.wait_empty(60)
+    b.tool("batonctl", "resume", "--domain", "other.test")
+    b.smtp().send(FROM, "after@other.test", message("after"))
+    wait_for(lambda: counts(sink), 30)
+    assert set(counts(sink)) == {("after", "after@other.test")}
+    b.stop()
+
+
 @pytest.mark.parametrize("role", ["deliver", "qmgr"])
 def test_kills_while_a_forward_is_read(house, role):
     """300 members of a user's own list: the answer is kept until it is in the index."""
