@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/fast.h"
 #include "cli/listing.h"
+#include "cli/style.h"
 #include "cli/tool.h"
 #include "lib/hash.h"
 
@@ -134,13 +134,11 @@ static void print_json(const struct groups *g, const struct group *group)
 /* print_text - a line of the table; the name is last, for it may be long */
 static void print_text(const struct group *group)
 {
-	time_t oldest = (time_t)(group->oldest_ms / 1000);
-	char line[120], when[32];
-	struct tm tm;
+	char line[120], when[STYLE_TEXT];
 
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&oldest, &tm));
 	snprintf(line, sizeof(line), "%10" PRIu64 " %10" PRIu64 " %9" PRIu64 "K  %s  ",
-	    group->messages, group->recipients, (group->bytes + 1023) / 1024, when);
+	    group->messages, group->recipients, (group->bytes + 1023) / 1024,
+	    style_when(when, group->oldest_ms));
 	fast_text(line);
 	fast_clean(msg_bytes(group->name, group->len));
 	fast_char('\n');

@@ -37,10 +37,10 @@ unsigned listing_state(struct msg_bytes rcpts)
 
 /* -- JSON ---------------------------------------------------------------------------------- */
 
-/* json_rcpt - one recipient of the open array */
-static void json_rcpt(const struct query_rcpt *rcpt, bool first)
+/* listing_json_rcpt - with a comma between them, none around */
+void listing_json_rcpt(const struct query_rcpt *rcpt)
 {
-	fast_text(first ? "{\"address\":" : ",{\"address\":");
+	fast_text("\"address\":");
 	fast_json(rcpt->address);
 	fast_text(",\"state\":\"");
 	fast_text(query_state_name(rcpt->state));
@@ -50,6 +50,13 @@ static void json_rcpt(const struct query_rcpt *rcpt, bool first)
 	fast_seconds(rcpt->next_ms);
 	fast_text(",\"site\":");
 	fast_json(rcpt->site);
+}
+
+/* json_rcpt - one recipient of the open array */
+static void json_rcpt(const struct query_rcpt *rcpt, bool first)
+{
+	fast_text(first ? "{" : ",{");
+	listing_json_rcpt(rcpt);
 	fast_text(",\"reason\":");
 	fast_json(rcpt->reason);
 	fast_char('}');

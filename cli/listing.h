@@ -25,5 +25,8 @@ typedef int listing_row_fn(const struct query_row *row, void *arg);
 int listing_ask(const struct conf *conf, const struct query_filter *filter,
     enum query_detail detail, listing_row_fn *fn, void *arg);
 
+/* The members of a recipient's JSON object that every list gives: address to site. */
+void listing_json_rcpt(const struct query_rcpt *rcpt);
+
 /* What a message with these recipients is said to be as a whole: what most needs attention. */
 unsigned listing_state(struct msg_bytes rcpts);

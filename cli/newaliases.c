@@ -98,18 +98,14 @@ static int rebuild(const struct conf *conf)
 {
 	static const struct chan_handlers handlers = {.on[MSG_tool_controlled] = on_controlled};
 	const struct msg_tool_control ask = {.verb = CONTROL_ALIASES};
-	struct tool tool;
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "%s/%s", conf->runtime, CONTROL_SOCKET);
 	if (access(path, F_OK) != 0) {
 		puts("Baton isn't running here; it reads the file when it starts");
 		return EX_OK;
 	}
-	int r = tool_open(&tool, conf, CONTROL_SOCKET, ROLE_MASTER);
-	if (r)
-		return EX_UNAVAILABLE;
-	r = tool_ask(&tool, MSG_tool_control, &ask, &handlers);
-	tool_close(&tool);
+	int r = tool_request(
+	    conf, CONTROL_SOCKET, ROLE_MASTER, MSG_tool_control, &ask, &handlers, NULL);
 	return r ? EX_UNAVAILABLE : EX_OK;
 }
 

@@ -137,14 +137,8 @@ static int ask_master(const struct conf *conf, enum control_verb verb,
     const struct chan_handlers *handlers, void *arg)
 {
 	const struct msg_tool_control ask = {.verb = (uint8_t)verb};
-	struct tool tool;
-	int r = tool_open(&tool, conf, CONTROL_SOCKET, ROLE_MASTER);
-	if (r)
-		return r;
-	tool.arg = arg;
-	r = tool_ask(&tool, MSG_tool_control, &ask, handlers);
-	tool_close(&tool);
-	return r;
+	return tool_request(
+	    conf, CONTROL_SOCKET, ROLE_MASTER, MSG_tool_control, &ask, handlers, arg);
 }
 
 /* snapshot_board - once; it goes on being true */

@@ -24,8 +24,7 @@ int tool_open(struct tool *tool, const struct conf *conf, const char *name, enum
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", conf->runtime, name);
 
-	*tool = (struct tool){
-	    .fd = -1, .role = role, .result = TOOL_OK, .wait_ms = TOOL_WAIT_MS};
+	*tool = (struct tool){.fd = -1, .role = role, .result = TOOL_OK, .wait_ms = TOOL_WAIT_MS};
 	if (n < 0 || (size_t)n >= sizeof(addr.sun_path)) {
 		fprintf(stderr, "%s/%s: the path is too long for a socket\n", conf->runtime, name);
 		return TOOL_UNREACHABLE;
@@ -58,16 +57,25 @@ static int send_request(const struct tool *tool, enum msg_type type, const void 
 	return send(tool->fd, packet, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -errno;
 }
 
+/* tool_change_failed - done, and perhaps with a word of why not */
+bool tool_change_failed(struct tool *tool, const struct msg_tool_changed *m)
+{
+	tool->done = true;
+	if (m->error.len == 0)
+		return false;
+	fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
+	tool->result = TOOL_FAILED;
+	return true;
+}
+
 /* on_refused - there will be no other answer */
 static void on_refused(struct chan *chan, union msg_any *msg, void *arg)
 {
-	const struct msg_tool_changed *m = &msg->tool_changed;
 	struct tool *tool = arg;
 
 	(void)chan;
-	fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
-	tool->result = TOOL_FAILED;
-	tool->done = true;
+	if (!tool_change_failed(tool, &msg->tool_changed))
+		tool->result = TOOL_FAILED;
 }
 
 /* on_not_allowed - who may, by the role's word */
@@ -120,4 +128,19 @@ void tool_say_own(const struct tool *tool)
 {
 	if (tool->own)
 		fputs("only your own mail was looked at\n", stderr);
+}
+
+/* tool_request - from the connection to its end */
+int tool_request(const struct conf *conf, const char *name, enum role role, enum msg_type type,
+    const void *msg, const struct chan_handlers *handlers, void *arg)
+{
+	struct tool tool;
+	int r = tool_open(&tool, conf, name, role);
+
+	if (r)
+		return r;
+	tool.arg = arg;
+	r = tool_ask(&tool, type, msg, handlers);
+	tool_close(&tool);
+	return r;
 }

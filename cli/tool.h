@@ -45,5 +45,12 @@ int tool_ask(
 
 void tool_close(struct tool *tool);
 
+/* All three, for a conversation of one request; arg is the tool's. */
+int tool_request(const struct conf *conf, const char *name, enum role role, enum msg_type type,
+    const void *msg, const struct chan_handlers *handlers, void *arg);
+
+/* The answer tool_changed came: whether it is a refusal, which is then printed and the result. */
+bool tool_change_failed(struct tool *tool, const struct msg_tool_changed *m);
+
 /* On stderr, for an answer that was about the user's own mail only: that it was. Else nothing. */
 void tool_say_own(const struct tool *tool);

@@ -43,12 +43,8 @@ static void on_changed(struct chan *chan, union msg_any *msg, void *arg)
 	const struct change *c = tool->arg;
 
 	(void)chan;
-	tool->done = true;
-	if (m->error.len > 0) {
-		fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
-		tool->result = TOOL_FAILED;
+	if (tool_change_failed(tool, m))
 		return;
-	}
 	if (c->options->json)
 		print_json(c, m);
 	else if (m->recipients || c->verb == QUERY_FLUSH)
@@ -66,21 +62,14 @@ static int ask(const struct conf *conf, struct change *c, const struct query_fil
 	static const struct chan_handlers handlers = {.on[MSG_tool_changed] = on_changed};
 	unsigned char encoded[QUERY_FILTER_MAX];
 	struct msg_tool_change m = {.verb = (uint8_t)c->verb, .dry_run = c->options->dry_run};
-	int n = query_filter_put(filter, encoded, sizeof(encoded)), r;
-	struct tool tool;
+	int n = query_filter_put(filter, encoded, sizeof(encoded));
 
 	if (n < 0) {
 		fputs("the filter is too long\n", stderr);
 		return TOOL_USAGE;
 	}
 	m.filter = msg_bytes(encoded, (size_t)n);
-	r = tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR);
-	if (r)
-		return r;
-	tool.arg = c;
-	r = tool_ask(&tool, MSG_tool_change, &m, &handlers);
-	tool_close(&tool);
-	return r;
+	return tool_request(conf, QUERY_SOCKET, ROLE_QMGR, MSG_tool_change, &m, &handlers, c);
 }
 
 /* change - a verb with its words; all but flush want to be told which mail */

@@ -24,14 +24,9 @@ static int control(const struct conf *conf, enum control_verb verb)
 {
 	static const struct chan_handlers handlers = {.on[MSG_tool_controlled] = on_controlled};
 	const struct msg_tool_control ask = {.verb = (uint8_t)verb};
-	struct tool tool;
-	int r = tool_open(&tool, conf, CONTROL_SOCKET, ROLE_MASTER);
 
-	if (r)
-		return r;
-	r = tool_ask(&tool, MSG_tool_control, &ask, &handlers);
-	tool_close(&tool);
-	return r;
+	return tool_request(
+	    conf, CONTROL_SOCKET, ROLE_MASTER, MSG_tool_control, &ask, &handlers, NULL);
 }
 
 /* verb_reload - what is wrong with the file was said before we came here; master looks again */

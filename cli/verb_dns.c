@@ -205,14 +205,7 @@ static const struct chan_handlers handlers = {
 /* ask - one request to dnscache */
 static int ask(const struct conf *conf, enum msg_type type, const void *msg, void *arg)
 {
-	struct tool tool;
-	int r = tool_open(&tool, conf, DNS_SOCKET, ROLE_DNSCACHE);
-	if (r)
-		return r;
-	tool.arg = arg;
-	r = tool_ask(&tool, type, msg, &handlers);
-	tool_close(&tool);
-	return r;
+	return tool_request(conf, DNS_SOCKET, ROLE_DNSCACHE, type, msg, &handlers, arg);
 }
 
 /* question - NAME TYPE; the name of an address is asked for by the address */

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "cli/style.h"
 #include "cli/tool.h"
 #include "cli/verbs.h"
 #include "lib/explain.h"
@@ -35,25 +35,16 @@ static uint64_t number_of(struct msg_bytes text)
 	return strtoull(digits, NULL, 10);
 }
 
-/* print_time - of day */
-static void print_time(uint64_t ms)
-{
-	time_t t = (time_t)(ms / 1000);
-	struct tm tm;
-	char when[32];
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
-	fputs(when, stdout);
-}
-
 /* print_text - one fact for a person */
 static void print_text(const struct explain_row *row)
 {
 	enum explain_kind kind = explain_kind(row->fact);
+	char when[STYLE_TEXT];
 	printf("%-28s ", explain_label(row->fact));
 	if (kind == EXPLAIN_BOOL)
 		fputs(number_of(row->text) ? "yes" : "no", stdout);
 	else if (kind == EXPLAIN_TIME)
-		print_time(number_of(row->text));
+		fputs(style_when(when, number_of(row->text)), stdout);
 	else
 		print_clean(row->text);
 	putchar('\n');
@@ -126,7 +117,6 @@ int verb_explain(const struct conf *conf, int argc, char **argv)
 	static const struct chan_handlers handlers = {.on[MSG_tool_explained] = on_explained};
 	struct msg_tool_explain ask = {
 	    .address = msg_str(""), .sender = msg_str(""), .client = msg_str("")};
-	struct tool tool;
 	bool json = false;
 	for (int i = 0; i < argc; i++) {
 		struct msg_bytes *to = strcmp(argv[i], "--sender") == 0   ? &ask.sender
@@ -145,11 +135,6 @@ int verb_explain(const struct conf *conf, int argc, char **argv)
 		return usage();
 	if (ask.sender.len == 2 && memcmp(ask.sender.data, "<>", 2) == 0)
 		ask.sender = msg_str("");
-	int r = tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR);
-	if (r)
-		return r;
-	tool.arg = &json;
-	r = tool_ask(&tool, MSG_tool_explain, &ask, &handlers);
-	tool_close(&tool);
-	return r;
+	return tool_request(
+	    conf, QUERY_SOCKET, ROLE_QMGR, MSG_tool_explain, &ask, &handlers, &json);
 }

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "cli/style.h"
 #include "cli/tool.h"
 #include "cli/verbs.h"
 #include "lib/conf.h"
@@ -63,12 +63,9 @@ static int take_word(struct pause *p, int argc, char **argv)
 /* print_time - of day; words for 0 */
 static void print_time(const char *what, uint64_t ms, const char *zero)
 {
-	time_t t = (time_t)(ms / 1000);
-	struct tm tm;
-	char when[32];
+	char when[STYLE_TEXT];
 
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
-	printf(" %s %s", what, ms ? when : zero);
+	printf(" %s %s", what, ms ? style_when(when, ms) : zero);
 }
 
 /* print_pause - one line */
@@ -152,16 +149,12 @@ static void say_unknown(const struct conf *conf, const char *word)
 {
 	static const struct chan_handlers handlers = {.on[MSG_tool_site_rows] = on_names};
 	struct nearest near = {.word = word};
-	struct tool tool;
 
 	fputs("no site of that name is in use now: it will rest when there is one "
 	      "(`batonctl sites` lists names)\n",
 	    stderr);
-	if (tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR))
-		return;
-	tool.arg = &near;
-	tool_ask(&tool, MSG_tool_sites, &(struct msg_tool_sites){0}, &handlers);
-	tool_close(&tool);
+	tool_request(conf, QUERY_SOCKET, ROLE_QMGR, MSG_tool_sites, &(struct msg_tool_sites){0},
+	    &handlers, &near);
 	if (near.best[0])
 		fprintf(stderr, "did you mean %s? `batonctl resume '%s'` takes this pause back\n",
 		    near.best, word);
@@ -175,12 +168,8 @@ static void on_changed(struct chan *chan, union msg_any *msg, void *arg)
 	struct pause *p = tool->arg;
 
 	(void)chan;
-	tool->done = true;
-	if (m->error.len > 0) {
-		fprintf(stderr, "%.*s\n", (int)m->error.len, m->error.data);
-		tool->result = TOOL_FAILED;
+	if (tool_change_failed(tool, m))
 		return;
-	}
 	print_done(p, m);
 	if (!m->messages && !p->all) {
 		fputs("it isn't paused; `batonctl pause` lists what is\n", stderr);
@@ -194,14 +183,8 @@ static int ask(const struct conf *conf, struct pause *p, enum msg_type type, con
 {
 	static const struct chan_handlers handlers = {
 	    .on = {[MSG_tool_pause_rows] = on_pauses, [MSG_tool_changed] = on_changed}};
-	struct tool tool;
-	int r = tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR);
+	int r = tool_request(conf, QUERY_SOCKET, ROLE_QMGR, type, msg, &handlers, p);
 
-	if (r)
-		return r;
-	tool.arg = p;
-	r = tool_ask(&tool, type, msg, &handlers);
-	tool_close(&tool);
 	if (p->unknown)
 		say_unknown(conf, p->name);
 	return r;

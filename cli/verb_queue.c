@@ -2,11 +2,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/filter.h"
 #include "cli/groups.h"
 #include "cli/listing.h"
+#include "cli/style.h"
 #include "cli/tool.h"
 #include "cli/verbs.h"
 #include "lib/json.h"
@@ -54,14 +54,10 @@ int verb_show(const struct conf *conf, int argc, char **argv)
 /* print_when - what, and the time of day; nothing for 0 */
 static void print_when(const char *what, uint64_t ms)
 {
-	time_t t = (time_t)(ms / 1000);
-	struct tm tm;
-	char when[32];
+	char when[STYLE_TEXT];
 
-	if (!ms)
-		return;
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
-	printf("  %s %s", what, when);
+	if (ms)
+		printf("  %s %s", what, style_when(when, ms));
 }
 
 /* rate_text - "20/s" as the configuration has it, "none" */
@@ -106,10 +102,8 @@ static void print_site_json(const struct query_site *s)
 	json_write(stdout, s->name.data, s->name.len);
 	printf(",\"state\":\"%s\",\"connections\":%u,\"limit\":%u,\"configured\":%u,"
 	       "\"rate\":\"%s\",\"queued\":%" PRIu64 ",\"active\":%u,\"ready\":%u,"
-	       "\"oldest\":%" PRIu64 ",\"probe\":%" PRIu64
-	       ",\"one_command_until\":%" PRIu64 ",\"ipv4_until\":%" PRIu64
-	       ",\"trouble_at\":%" PRIu64
-	       ",\"trouble\":",
+	       "\"oldest\":%" PRIu64 ",\"probe\":%" PRIu64 ",\"one_command_until\":%" PRIu64
+	       ",\"ipv4_until\":%" PRIu64 ",\"trouble_at\":%" PRIu64 ",\"trouble\":",
 	    query_site_state_name(s->state), s->connections, s->limit, s->configured,
 	    rate_text(s, rate, sizeof(rate)), s->queued, s->active, s->ready, s->oldest_ms / 1000,
 	    s->probe_ms / 1000, s->steps_ms / 1000, s->ipv4_ms / 1000, s->trouble_ms / 1000);
@@ -140,18 +134,11 @@ int verb_sites(const struct conf *conf, int argc, char **argv)
 {
 	static const struct chan_handlers handlers = {.on[MSG_tool_site_rows] = on_sites};
 	bool json = argc == 1 && strcmp(argv[0], "--json") == 0;
-	struct tool tool;
-	int r;
 
 	if (argc > (json ? 1 : 0)) {
 		fputs("usage: batonctl sites [--json]\n", stderr);
 		return TOOL_USAGE;
 	}
-	r = tool_open(&tool, conf, QUERY_SOCKET, ROLE_QMGR);
-	if (r)
-		return r;
-	tool.arg = &json;
-	r = tool_ask(&tool, MSG_tool_sites, &(struct msg_tool_sites){.count = 1}, &handlers);
-	tool_close(&tool);
-	return r;
+	return tool_request(conf, QUERY_SOCKET, ROLE_QMGR, MSG_tool_sites,
+	    &(struct msg_tool_sites){.count = 1}, &handlers, &json);
 }

@@ -8,6 +8,7 @@
 #include "cli/fast.h"
 #include "cli/filter.h"
 #include "cli/listing.h"
+#include "cli/style.h"
 #include "cli/tool.h"
 #include "cli/verbs.h"
 #include "lib/qid.h"
@@ -39,34 +40,19 @@ static const char *hint_of(const struct query_rcpt *rcpt)
 	}
 }
 
-/* text_span - "in 2m13s" */
-static void text_span(uint64_t ms)
-{
-	uint64_t s = (ms + 999) / 1000;
-	char text[64];
-
-	if (s < 60)
-		snprintf(text, sizeof(text), "in %" PRIu64 "s", s);
-	else if (s < 3600)
-		snprintf(text, sizeof(text), "in %" PRIu64 "m%" PRIu64 "s", s / 60, s % 60);
-	else
-		snprintf(text, sizeof(text), "in %" PRIu64 "h%" PRIu64 "m", s / 3600, s / 60 % 60);
-	fast_text(text);
-}
-
 /* text_next - the next attempt, in and at */
 static void text_next(const struct why *why, const struct query_rcpt *rcpt)
 {
-	time_t at = (time_t)(rcpt->next_ms / 1000);
-	char when[40];
-	struct tm tm;
+	uint64_t left = rcpt->next_ms > why->now_ms ? rcpt->next_ms - why->now_ms : 0;
+	char text[STYLE_TEXT];
 
 	if (!rcpt->next_ms)
 		return;
-	fast_text("    next:  ");
-	text_span(rcpt->next_ms > why->now_ms ? rcpt->next_ms - why->now_ms : 0);
-	strftime(when, sizeof(when), " (%Y-%m-%d %H:%M:%S)\n", localtime_r(&at, &tm));
-	fast_text(when);
+	fast_text("    next:  in ");
+	fast_text(style_span(text, left + 999));
+	fast_text(" (");
+	fast_text(style_when(text, rcpt->next_ms));
+	fast_text(")\n");
 }
 
 /* text_rcpt - some lines */
@@ -97,11 +83,8 @@ static void text_rcpt(const struct why *why, const struct query_rcpt *rcpt)
 /* text_head - the message */
 static void text_head(const struct query_row *row, const char *id)
 {
-	time_t arrival = (time_t)(row->arrival_ms / 1000);
-	char when[32];
-	struct tm tm;
+	char when[STYLE_TEXT];
 
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&arrival, &tm));
 	fast_text(id);
 	fast_text(" from <");
 	fast_clean(row->sender);
@@ -110,7 +93,7 @@ static void text_head(const struct query_row *row, const char *id)
 	fast_text(" bytes, class ");
 	fast_clean(row->class);
 	fast_text(", arrived ");
-	fast_text(when);
+	fast_text(style_when(when, row->arrival_ms));
 	fast_char('\n');
 }
 
@@ -119,16 +102,8 @@ static void json_rcpt(const struct query_rcpt *rcpt, const char *id)
 {
 	fast_text("{\"id\":\"");
 	fast_text(id);
-	fast_text("\",\"address\":");
-	fast_json(rcpt->address);
-	fast_text(",\"state\":\"");
-	fast_text(query_state_name(rcpt->state));
-	fast_text("\",\"attempts\":");
-	fast_u64(rcpt->attempts);
-	fast_text(",\"next\":");
-	fast_seconds(rcpt->next_ms);
-	fast_text(",\"site\":");
-	fast_json(rcpt->site);
+	fast_text("\",");
+	listing_json_rcpt(rcpt);
 	fast_text(",\"wait\":\"");
 	fast_text(query_wait_name(rcpt->wait));
 	fast_text("\",\"waits\":");
