@@ -17,9 +17,10 @@
 #include "lib/conf.h"
 #include "lib/dns.h"
 
-#define DOCTOR_MS     15000 /* for all checks */
-#define DOCTOR_ASK_MS 4000  /* for one answer of the instance */
-#define DOCTOR_HOP_MS 2500  /* for the connection to a next hop and its greeting */
+#define DOCTOR_MS        15000 /* for all checks */
+#define DOCTOR_GIVE_UP_S 30    /* then it ends, wherever it stands */
+#define DOCTOR_ASK_MS    4000  /* for one answer of the instance */
+#define DOCTOR_HOP_MS    2500  /* for the connection to a next hop and its greeting */
 
 enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_FAIL };
 

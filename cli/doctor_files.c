@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Files: the spool's file system, who may read what, the log's target, /usr/sbin/sendmail. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -132,9 +133,26 @@ static void check_space(struct doctor *d, const char *spool)
 		    "only %" PRIu64 " inodes free", (uint64_t)fs.f_ffree);
 }
 
+/* check_aside - an index that was found broken: its mail was read back from the segments */
+static void check_aside(struct doctor *d, const char *spool)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(spool);
+	while (dir && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "index.broken-", 13))
+			finding(d, LEVEL_WARNING,
+			    "look at `dmesg` for trouble of the disk; remove the folder when "
+			    "nobody wants to look at it",
+			    "the index was found broken and rebuilt: %s/%.100s", spool,
+			    entry->d_name);
+	if (dir)
+		closedir(dir);
+}
+
 /* check_spool - room, kind, speed */
 void check_spool(struct doctor *d)
 {
+	check_aside(d, d->conf->spool);
 	check_space(d, d->conf->spool);
 	if (access(d->conf->spool, F_OK) == 0)
 		check_disk(d, d->conf->spool);

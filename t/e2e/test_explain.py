@@ -96,7 +96,7 @@ def test_state(house):
     b = house.baton(route=house.sink(start=False))
     hop = facts(b, "x@other.test")["to"][0]
     b.smtp().send("a@client.example.test", "x@other.test", b"x\r\n")
-    said = wait_for(lambda: [s for s in [facts(b, "x@other.test")] if s["state"].startswith("down")])[0]
+    said = wait_for(lambda: [s for s in [facts(b, "x@other.test")] if s["state"].startswith("down")], 20)[0]
     assert "refused" in said["trouble"].lower() and hop in said["result"]
     assert said["probe"] > said["since"]
     assert any("test-relay" in n for n in said["next"]), said
