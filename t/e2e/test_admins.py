@@ -68,6 +68,11 @@ def test_users_have_their_own_mail(host, house):
         text = said(host.run(BOB, b, "batonctl", verb, ids["one@other.test"]), 1)
         assert "nothing in the queue matches" in text and "only your own mail" in text and "other.test" not in text
 
+    assert "Subject: x\n\nx\n" in said(host.run(ANNA, b, "batonctl", "cat", ids["one@other.test"]))
+    denied = host.run(BOB, b, "batonctl", "cat", ids["one@other.test"])
+    assert denied.returncode == 1 and denied.stdout == b"", denied
+    assert denied.stderr == host.run(BOB, b, "batonctl", "cat", "1K0SF3FYDNS").stderr, "like one that doesn't exist"
+
     # what is deleted
     text = said(host.run(BOB, b, "batonctl", "delete", ids["one@other.test"]), 1)
     assert "nothing in the queue matches" in text and "only your own mail" in text
@@ -92,7 +97,7 @@ def test_the_rest_is_for_admins(host):
     own = b.queue()[0]["id"]
     verbs = [["hold", own], ["release", own], ["flush"], ["flush", own], ["bounce", own], ["delete", "--bounce", own], ["sites"],
              ["pause", "out"], ["pause"], ["resume", "--all"], ["status"], ["reload"], ["dns", "--stats"],
-             ["dns", "other.test", "MX"], ["dns", "--flush", "other.test"]]
+             ["explain", "one@other.test"], ["metrics"], ["dns", "other.test", "MX"], ["dns", "--flush", "other.test"]]
     for words in verbs:
         text = said(host.run(ANNA, b, "batonctl", *words), NOT_ALLOWED)
         assert f"only root and members of {GROUP} may do this; of your own mail you may list it" in text, (words, text)
