@@ -77,7 +77,7 @@ void entry_of_forward(const struct mailbox_request *req, struct mailbox_result *
 {
 	struct address_list list = {0};
 	char why[200] = "";
-	int rc = forward_read(req->home, &list, why, sizeof(why));
+	int rc = forward_read_all(req->home, &list, why, sizeof(why));
 	if (rc == -EPERM || rc == -EINVAL)
 		mailbox_say(res, 451, "4.3.5", EX_TEMPFAIL, "%s", why);
 	else if (rc)

@@ -2,6 +2,7 @@
 /* The checks are made on what was opened, never on a name. */
 #include "deliver/forward.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -74,28 +75,70 @@ static int read_file(int fd, struct address_list *list, char *why, size_t size)
 	return rc ? because(why, size, rc, "has something that is no address") : 0;
 }
 
-/* forward_read - from the home on */
-int forward_read(const char *home, struct address_list *list, char *why, size_t size)
+/* open_home - the descriptor, or because */
+static int open_home(const char *home, char *why, size_t size)
 {
-	int rc = 0, fd = -1, dir = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int dir = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir >= 0)
-		fd = openat(dir, LOCAL_FORWARD_FILE, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	else /* a home that may be passed, not listed */
-		rc = errno == EACCES ? because(why, size, -EPERM, "ignored: no way to it")
-				     : because(why, size, -errno, ": no way to the home");
-	if (!rc && fd < 0 && errno != ENOENT)
-		rc = because(why, size, -errno, ": can't be opened");
-	if (fd >= 0) {
-		rc = check_home(dir, why, size);
-		if (!rc)
-			rc = read_file(fd, list, why, size);
-		close(fd);
-	}
-	if (dir >= 0)
-		close(dir);
+		return dir;
+	/* a home that may be passed, not listed */
+	return errno == EACCES ? because(why, size, -EPERM, "ignored: no way to it")
+			       : because(why, size, -errno, ": no way to the home");
+}
+
+/* read_named - one file of the home; -ENOENT without words where there is none */
+static int read_named(int dir, const char *name, struct address_list *list, char *why, size_t size)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : because(why, size, -errno, ": can't be opened");
+	int rc = check_home(dir, why, size);
+	if (!rc)
+		rc = read_file(fd, list, why, size);
+	close(fd);
+	return rc;
+}
+
+/* forward_read - from the home on */
+int forward_read(
+    const char *home, const char *recipient, struct address_list *list, char *why, size_t size)
+{
+	char tagged[LOCAL_FORWARD_NAME];
+	int dir = open_home(home, why, size);
+	if (dir < 0)
+		return dir;
+	int rc = -ENOENT;
+	if (local_forward_name(recipient, tagged))
+		rc = read_named(dir, tagged, list, why, size);
+	if (rc == -ENOENT)
+		rc = read_named(dir, LOCAL_FORWARD_FILE, list, why, size);
+	close(dir);
 	if (rc)
 		address_list_free(list);
-	return rc;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* forward_read_all - one after the other; a trouble with one is told if nothing else was found */
+int forward_read_all(const char *home, struct address_list *list, char *why, size_t size)
+{
+	const size_t mark = sizeof(LOCAL_FORWARD_FILE) - 1;
+	int dir = open_home(home, why, size), rc = 0;
+	if (dir < 0)
+		return dir;
+	DIR *names = fdopendir(dir);
+	const struct dirent *e;
+	while (names && (e = readdir(names))) {
+		if (strncmp(e->d_name, LOCAL_FORWARD_FILE, mark) != 0 ||
+		    (e->d_name[mark] && e->d_name[mark] != '+'))
+			continue;
+		int one = read_named(dir, e->d_name, list, why, size);
+		rc = one && one != -ENOENT ? one : rc;
+	}
+	if (names)
+		closedir(names);
+	else
+		close(dir);
+	return list->n ? 0 : rc;
 }
 
 /* An answer under construction. */
@@ -140,7 +183,7 @@ size_t forward_answer(
 	struct address_list list = {0};
 	struct answer a = {.out = out, .size = size};
 	char why[200] = "";
-	int rc = forward_read(req->home, &list, why, sizeof(why));
+	int rc = forward_read(req->home, req->recipient, &list, why, sizeof(why));
 	if (rc == -EINVAL)
 		mailbox_say(res, 451, "4.3.5", EX_TEMPFAIL, "%s", why);
 	else if (rc && rc != -EPERM)

@@ -43,6 +43,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* U8(kind) of deliver_local and qmgr_local, but for LOCAL_READ, which is master's child's own */
@@ -85,6 +86,13 @@ enum { LOCAL_CONTENT_FD = 0, LOCAL_RESULT_FD = 3, LOCAL_ALIASES_FD = 4 };
 
 /* Below the user's home: whom his mail goes to instead. */
 #define LOCAL_FORWARD_FILE ".forward"
+
+/*
+ * The file that comes before it for mail to user+tag, .forward+tag; false for an address without a
+ * tag, or with one that is no name of a file.
+ */
+#define LOCAL_FORWARD_NAME 200
+bool local_forward_name(const char *recipient, char out[LOCAL_FORWARD_NAME]);
 
 /* The one system folder whose mbox files are the group's (LOCAL_MAIL_GROUP), not the user's. */
 #define LOCAL_MAIL_DIR   "/var/mail/"

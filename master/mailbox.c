@@ -132,20 +132,30 @@ static int own_groups(const struct order *o, const struct passwd *pw, gid_t *gro
 	return n;
 }
 
-/* has_forward - whether the user, looking as himself, sees a .forward in his home */
+/* look_at - for a file of a home: 0, or errno */
+static int look_at(const struct passwd *pw, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int n = snprintf(path, sizeof(path), "%s/%s", pw->pw_dir, name);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return ENOENT;
+	return lstat(path, &st) == 0 ? 0 : errno;
+}
+
+/* has_forward - whether the user, looking as himself, sees a .forward in his home, or .forward+tag
+ */
 static bool has_forward(const struct order *o, const struct passwd *pw)
 {
 	static gid_t groups[GROUPS_OF_USER];
-	char path[PATH_MAX];
-	struct stat st;
+	char tagged[LOCAL_FORWARD_NAME];
 	bool root = priv_is_root();
-	int n = snprintf(path, sizeof(path), "%s/%s", pw->pw_dir, LOCAL_FORWARD_FILE);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return false;
 	if (root && (setgroups((size_t)own_groups(o, pw, groups), groups) != 0 ||
 			setegid(pw->pw_gid) != 0 || seteuid(pw->pw_uid) != 0))
 		refuse(o, EX_TEMPFAIL, "451 4.3.0 cannot become the user\n");
-	int e = lstat(path, &st) == 0 ? 0 : errno;
+	int e = local_forward_name(o->recipient, tagged) ? look_at(pw, tagged) : ENOENT;
+	if (e == ENOENT)
+		e = look_at(pw, LOCAL_FORWARD_FILE);
 	if (root && (seteuid(0) != 0 || setegid(0) != 0))
 		refuse(o, EX_TEMPFAIL, "451 4.3.0 cannot be root again\n");
 	/* a home that isn't there or may not be entered has none; one that doesn't answer may have

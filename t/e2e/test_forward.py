@@ -126,3 +126,16 @@ def test_a_home_that_cannot_be_written(at_home):
     wait_for(lambda: len(inbox(at_home)) == 1, 15)
     at_home.b.wait_empty()
     at_home.b.stop()
+
+
+def test_a_tag_has_a_file_of_its_own(at_home):
+    """.forward+tag before .forward; its commands are found; a tag without one goes the way of the others."""
+    out = at_home.home.path + "/out"
+    at_home.home.write(".forward", "all@other.test\n")
+    at_home.home.write(".forward+news", f"news@other.test\n|cat > {out}.new && mv {out}.new {out}\n")
+    user, host = at_home.me.split("@")
+    at_home.b.smtp().send(FROM, [f"{user}+news@{host}", f"{user}+x@{host}", f'"{user}+../.forward+news"@{host}'], message("tags"))
+    wait_for(lambda: at_home.home.read("out"), 20)
+    at_home.b.wait_empty()
+    assert sorted(to for m in at_home.hop.messages for to in m.to) == ["all@other.test", "news@other.test"]
+    assert not inbox(at_home)

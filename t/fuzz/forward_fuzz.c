@@ -74,7 +74,8 @@ static void check_answer(const char *out, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static char out[LOCAL_RESULT_MAX + LOCAL_MEMBERS_MAX];
-	struct mailbox_request req = {.user = "ann", .home = home};
+	struct mailbox_request req = {
+	    .user = "ann", .home = home, .recipient = "ann+x@example.org"};
 	struct mailbox_result res = {0};
 	struct words words;
 	put(data, size);
