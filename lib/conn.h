@@ -71,6 +71,17 @@ void conn_finish(struct conn *conn, unsigned linger_ms);
 
 /* What was read and not yet drained. */
 struct evbuffer *conn_input(struct conn *conn);
+/*
+ * Memory of the owner's that the kernel puts what comes into, so that who keeps it copies nothing.
+ * Asked before each read of a connection without TLS whose input buffer is empty.
+ */
+struct conn_place {
+	/* Its size, and where it is; 0: into the input buffer, as ever. */
+	size_t (*place)(void *arg, char **at);
+	/* So much came there. What isn't kept goes into conn_input(); CONN_INPUT follows. */
+	void (*placed)(void *arg, const char *at, size_t n);
+};
+void conn_set_place(struct conn *conn, const struct conn_place *place);
 /* Append here; it leaves at the end of the turn. */
 struct evbuffer *conn_output(struct conn *conn);
 /* Call after appending to conn_output(). */

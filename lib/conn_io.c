@@ -148,13 +148,31 @@ bool conn_drops(const struct conn *conn)
 	return conn->state == CONN_LINGERING || conn->state == CONN_FINISHING;
 }
 
+/* read_placed - one read into the owner's memory; false: it has none now */
+static bool read_placed(const struct conn *conn, ssize_t *n)
+{
+	char *at;
+	if (!conn->place || read_max != CONN_READ_MAX || evbuffer_get_length(conn->in))
+		return false;
+	size_t room = conn->place->place(conn->arg, &at);
+	if (!room)
+		return false;
+	*n = conn_receive(conn, at, room);
+	if (*n > 0)
+		conn->place->placed(conn->arg, at, (size_t)*n);
+	return true;
+}
+
 /* read_some - one read into the input buffer (or nowhere); returns bytes, 0 at the end, -errno */
 static ssize_t read_some(struct conn *conn)
 {
 	static char buf[CONN_READ_MAX];
 	bool dropped = conn_drops(conn);
+	ssize_t n;
+	if (!dropped && read_placed(conn, &n))
+		return n;
 	bool bulk = conn->bulk && !dropped && read_max == sizeof(buf);
-	ssize_t n = bulk ? read_bulk(conn) : conn_receive(conn, buf, read_max);
+	n = bulk ? read_bulk(conn) : conn_receive(conn, buf, read_max);
 	if (n > 0 && !dropped && !bulk && evbuffer_add(conn->in, buf, (size_t)n) < 0)
 		return -ENOMEM;
 	/* Who sent much will send more. */
@@ -205,6 +223,12 @@ void conn_on_readable(evutil_socket_t fd, short what, void *arg)
 struct evbuffer *conn_input(struct conn *conn)
 {
 	return conn->in;
+}
+
+/* conn_set_place - for who keeps what comes */
+void conn_set_place(struct conn *conn, const struct conn_place *place)
+{
+	conn->place = place;
 }
 
 /* conn_output - what will be written */

@@ -30,6 +30,7 @@ struct conn {
 	int64_t deadline; /* clock_ms(), 0: none */
 	int64_t timer_at; /* when the timer fires, 0: not set */
 	conn_callback *callback;
+	const struct conn_place *place; /* NULL: none */
 	void *arg;
 	struct evbuffer *in, *out;
 	struct tls *tls;       /* NULL: none */

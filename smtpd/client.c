@@ -352,6 +352,23 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 	}
 }
 
+/* on_place - a large body has its own */
+static size_t on_place(void *arg, char **at)
+{
+	const struct client *c = arg;
+	return session_place(c->session, at);
+}
+
+/* on_placed - what is no body is looked at like any input. The client may be gone afterwards */
+static void on_placed(void *arg, const char *at, size_t n)
+{
+	struct client *c = arg;
+	size_t used = session_placed(c->session, at, n);
+	c->came += used;
+	if (used < n && evbuffer_add(conn_input(c->conn), at + used, n - used) < 0)
+		hang_up(c);
+}
+
 /* client_new - greeted at once */
 int client_new(
     int fd, const struct peer *peer, const struct conf *conf, client_gone *gone, void *arg)
@@ -369,6 +386,8 @@ int client_new(
 		free(c);
 		return -ENOMEM;
 	}
+	static const struct conn_place place = {.place = on_place, .placed = on_placed};
+	conn_set_place(c->conn, &place);
 	unread_max = conf->limits.unread;
 	c->arg = arg;
 	c->gone = gone;

@@ -9,8 +9,9 @@
 #include "smtpd/body.h"
 #include "smtpd/commands.h"
 
-#define NORMALISE_PIECE 4096 /* bytes whose line ends are mended at once */
-#define LF_MARK         2    /* bytes of ".LF" */
+#define NORMALISE_PIECE 4096        /* bytes whose line ends are mended at once */
+#define LF_MARK         2           /* bytes of ".LF" */
+#define PLACE_MIN       (16u << 10) /* less room isn't worth a read of its own */
 
 static const struct verdict more = {.act = ACT_REPLY};
 
@@ -162,4 +163,35 @@ struct verdict data_feed(struct session *s, struct evbuffer *in, size_t *turn)
 	if (used == 0)
 		return verdict_act(ACT_WAIT);
 	return too_much(s);
+}
+
+/* data_place - where a stream takes bytes as they are: line ends aren't mended, nor too many */
+size_t data_place(struct session *s, char **at)
+{
+	const struct tx *tx = s->tx;
+	if (!tx->parcel || !tx->parcel->stream || body_mends(s))
+		return 0;
+	size_t room = body_room(s);
+	if (room > SESSION_BODY_TURN)
+		room = SESSION_BODY_TURN;
+	if (!tx->parcel || room < PLACE_MIN || tx->dot.plain + room > s->conf->message_size)
+		return 0;
+	*at = parcel_tail(tx->parcel);
+	return room;
+}
+
+/* data_placed - the end, and what might be one, is left to data_feed() */
+size_t data_placed(struct session *s, const char *at, size_t n)
+{
+	struct tx *tx = s->tx;
+	size_t used;
+	dot_feed(&tx->dot, at, n, &used);
+	if (!tx->submitted || fold_passes(&tx->fold, at, used)) {
+		parcel_added(tx->parcel, used);
+	} else {
+		static char copy[SESSION_BODY_TURN];
+		memcpy(copy, at, used);
+		body_add(s, copy, used);
+	}
+	return used;
 }

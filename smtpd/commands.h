@@ -65,6 +65,9 @@ struct verdict data_run(struct session *s);
  * is the reply to it.
  */
 struct verdict data_feed(struct session *s, struct evbuffer *in, size_t *turn);
+/* session_place() and session_placed(), in SMTP_DATA. */
+size_t data_place(struct session *s, char **at);
+size_t data_placed(struct session *s, const char *at, size_t n);
 
 /* cmd_bdat.c */
 struct verdict bdat_check(struct session *s, struct args args);

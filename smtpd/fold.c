@@ -100,6 +100,16 @@ void fold(struct fold *f, const char *in, size_t n, fold_put *put, void *to)
 		put(to, in + done, n - done);
 }
 
+/* fold_passes - no line of the body is too long */
+bool fold_passes(struct fold *f, const char *in, size_t n)
+{
+	struct fold after = *f;
+	if (after.header || pass_lines(&after, in, 0, n) < n)
+		return false;
+	*f = after;
+	return true;
+}
+
 /* line_len - of the line at text, without its CRLF; *next is set behind it */
 static size_t line_len(const char *text, const char *end, const char **next)
 {

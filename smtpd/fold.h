@@ -32,6 +32,9 @@ void fold_init(struct fold *f, bool header);
 /* The next piece: everything of it goes to put, with breaks where they have to be. */
 void fold(struct fold *f, const char *in, size_t n, fold_put *put, void *to);
 
+/* Does a piece pass as it is? Then it has: fold() isn't to be called for it. */
+bool fold_passes(struct fold *f, const char *in, size_t n);
+
 /* Of how much room that many bytes are sure to have with what fold() adds, up to 2 * FOLD_ADDS. */
 static inline size_t fold_room(size_t room)
 {

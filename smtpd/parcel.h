@@ -77,6 +77,16 @@ void parcel_free(struct parcel *parcel);
  */
 ssize_t parcel_room(struct parcel *parcel);
 
+/* Where those bytes may be put by the caller, and how many were. */
+static inline char *parcel_tail(const struct parcel *parcel)
+{
+	return (char *)parcel->buf + parcel->end;
+}
+static inline void parcel_added(struct parcel *parcel, size_t len)
+{
+	parcel->end += len;
+}
+
 /* Adds at most parcel_room() bytes, and up to PARCEL_SLACK / 2 that a scanner held back. */
 void parcel_add(struct parcel *parcel, const void *data, size_t len);
 

@@ -359,6 +359,20 @@ static bool feed_line(struct session *s, struct evbuffer *in, unsigned *budget)
 	return act(s, &v);
 }
 
+/* session_place - only where nothing but the body can come, and it is wanted as it is */
+size_t session_place(struct session *s, char **at)
+{
+	if (s->wait != WAIT_NONE || s->state != SMTP_DATA)
+		return 0;
+	return data_place(s, at);
+}
+
+/* session_placed - for cmd_data.c */
+size_t session_placed(struct session *s, const char *at, size_t n)
+{
+	return data_placed(s, at, n);
+}
+
 /* session_feed - what lies in the buffer, until something must be waited for */
 bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget)
 {

@@ -165,6 +165,14 @@ void session_go_on(struct session *s);
 bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget);
 
 /*
+ * While a large body comes: where its next bytes may be put, and how many, instead of into `in`,
+ * which must be empty; 0: nowhere now. What came there: returns how many of them were body, the
+ * others belong into `in`.
+ */
+size_t session_place(struct session *s, char **at);
+size_t session_placed(struct session *s, const char *at, size_t n);
+
+/*
  * The handshake that the session waited for (WAIT_TLS) is done, and peer is what is known of the
  * client now: all that it said before is forgotten (RFC 3207 §4.2). The session can go on; where
  * the handshake came first session_greet() is still to be called.

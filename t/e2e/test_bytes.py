@@ -70,6 +70,42 @@ def test_all_on_one_connection(relay):
     relay.b.stop()
 
 
+def begin(c):
+    c.cmd("MAIL FROM:<a@client.example.test>", 250)
+    c.cmd("RCPT TO:<b@other.test>", 250)
+    c.cmd("DATA", 354)
+
+
+def test_a_large_body_ends_where_it_ends(relay):
+    """Nothing but CRLF.CRLF ends it, wherever that is cut; commands right behind it are answered."""
+    c, body = relay.b.smtp(), HEAD + big(900_000)
+    for forged in (b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r", b"\r\n\0.\r\n\n.\r\n"):
+        begin(c)
+        c.write(stuff(body)[:-3] + b"x" + forged + b"MAIL FROM:<evil@client.example.test>\r\n" + stuff(body) + b"NOOP\r\n")
+        assert c.reply()[0] == 554
+        c.expect(250)
+    for cut in range(7):
+        begin(c)
+        wire = stuff(body) + b"NOOP\r\nRSET\r\n"
+        c.write(wire[:len(wire) - 12 - cut])
+        c.write(wire[len(wire) - 12 - cut:])
+        for _ in range(3):
+            c.expect(250)
+    c.quit()
+    assert {own_received_cut(m.raw) for m in relay.next_hop.wait(7)} == {body}
+    relay.b.stop()
+
+
+def test_a_large_body_with_long_lines(relay):
+    """They are broken far inside as anywhere, and nothing else changes."""
+    body, end = HEAD + big(700_000), big(400_000)
+    relay.b.smtp().send("a@client.example.test", "b@other.test", body + b"x" * 2500 + b"\r\n" + end, " BODY=8BITMIME")
+    (got,) = relay.next_hop.wait(1)
+    broken = b"x" * 998 + b"\r\n " + b"x" * 997 + b"\r\n " + b"x" * 505 + b"\r\n"
+    assert own_received_cut(got.raw) == body + broken + end
+    relay.b.stop()
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_smtp_to_a_maildir(house, name):
     b = house.baton()
