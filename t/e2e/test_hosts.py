@@ -1,4 +1,5 @@
 """Which host, over which family: refusals of IPv6, silent addresses, MX hosts that are ourselves."""
+import re
 import socket
 import threading
 
@@ -64,6 +65,8 @@ def test_it_is_remembered_over_a_restart(house):
     b.smtp().send("a@client.test", "b@other.test", message("second"))
     four.wait(2)
     assert six.connections == asked
+    assert "IPv4 only until 20" in b.ctl("sites")
+    assert re.search(r"(?m)^learned .*: IPv4 only until", b.ctl("status"))
 
 
 def test_a_refusal_without_an_ipv4_address_is_one(house):
