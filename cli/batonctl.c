@@ -28,6 +28,8 @@ static const struct verb {
     {"cat", CAT_USAGE, "what a message says, as it was taken", verb_cat},
     {"why", "ID... | FILTER [--json]", "what each recipient waits for, and what to do about it",
 	verb_why},
+    {"trace", TRACE_USAGE, "every event of a message, from the memory of the processes",
+	verb_trace},
     {"flush", CHANGES, "make due now; without a filter everything", verb_flush},
     {"hold", CHANGES, "set aside until released", verb_hold},
     {"release", CHANGES, "undo a hold; one more try for what is damaged or poison", verb_release},

@@ -41,6 +41,10 @@ int verb_config(const struct conf *conf, int argc, char **argv);
 #define DOCTOR_USAGE "[--connect HOST[:PORT]] [--json]"
 int verb_doctor(const struct conf *conf, int argc, char **argv);
 
+/* verb_trace.c */
+#define TRACE_USAGE "ID [--json]"
+int verb_trace(const struct conf *conf, int argc, char **argv);
+
 /* verb_dns.c */
 #define DNS_USAGE "NAME TYPE [--json] | --stats [--json] | --flush NAME"
 int verb_dns(const struct conf *conf, int argc, char **argv);

@@ -11,6 +11,7 @@
 
 #include "lib/clock.h"
 #include "lib/counters.h"
+#include "lib/events.h"
 #include "lib/log.h"
 
 static struct hop *table, *list;
@@ -199,6 +200,8 @@ void hop_opened(struct hop *hop)
 	hop->counted = hop->transport == &dial_transport;
 	counter_add(C_deliver_connections, hop->counted);
 	counter_add(C_deliver_connections_open, hop->counted);
+	EVENT_PUT(CONNECTED, .value = hop->conn, .what = msg_str(hop->host),
+	    .words = msg_str(hop->tls[0] ? hop->tls : hop->address));
 	if (hop->conn)
 		CHAN_SEND(link_to_qmgr, deliver_opened, .conn = hop->conn, .verdict = OPEN_OK,
 		    .host = msg_str(hop->host), .address = msg_str(hop->address),
@@ -210,6 +213,8 @@ void hop_opened(struct hop *hop)
 void hop_failed(struct hop *hop, enum open_verdict verdict, const struct words *words)
 {
 	counter_add(C_deliver_connects_failed, hop->transport == &dial_transport);
+	EVENT_PUT(UNCONNECTED, .value = hop->conn, .code = words->code, .what = msg_str(hop->host),
+	    .words = msg_bytes(words->text, words->len));
 	if (hop->conn)
 		CHAN_SEND(link_to_qmgr, deliver_opened, .conn = hop->conn, .verdict = verdict,
 		    .host = msg_str(hop->host), .address = msg_str(hop->address),

@@ -10,6 +10,7 @@
 #include "deliver/pipeline.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "deliver/chunk.h"
@@ -17,6 +18,7 @@
 #include "deliver/verb.h"
 #include "deliver/verdict.h"
 #include "lib/clock.h"
+#include "lib/events.h"
 
 enum stage { STAGE_RSET, STAGE_MAIL, STAGE_RCPT, STAGE_DATA, STAGE_BODY, STAGE_END };
 
@@ -404,6 +406,31 @@ static enum pipeline_verdict on_closing(
 	return PIPELINE_ENDS;
 }
 
+/* trace - the peer's words, for `batonctl trace`; a notice's are those of what it reports on */
+static void trace(const struct tx *tx, uint32_t pos, const struct words *words)
+{
+	static const uint8_t types[] = {[STAGE_MAIL] = EVENT_MAIL,
+	    [STAGE_RCPT] = EVENT_RCPT,
+	    [STAGE_DATA] = EVENT_DATA,
+	    [STAGE_BODY] = EVENT_FINAL};
+	enum stage stage = stage_at(tx, pos);
+	const struct job *job = tx->job->reports ? tx->job->reports : tx->job;
+	char text[JOB_TEXT_MAX + sizeof(words->status) + 2];
+	int n = 0;
+
+	if (!events_mine || stage >= sizeof(types) || !types[stage])
+		return;
+	if (verdict_class(words) > 3)
+		n = snprintf(
+		    text, sizeof(text), "%s %.*s", words->status, (int)words->len, words->text);
+	events_write(types[stage],
+	    &(const struct event_note){.id = job->id,
+		.value = job->conn,
+		.code = words->code,
+		.what = stage == STAGE_RCPT ? tx->job->ends[pos - 2].rcpt.address : msg_str(""),
+		.words = n > 0 ? msg_bytes(text, (size_t)n) : msg_bytes(words->text, words->len)});
+}
+
 /* on_reply - what it means to the head */
 static enum pipeline_verdict on_reply(struct pipeline *p, const struct words *words)
 {
@@ -411,6 +438,7 @@ static enum pipeline_verdict on_reply(struct pipeline *p, const struct words *wo
 	unsigned class = verdict_class(words);
 	uint32_t pos = tx->heard;
 	enum stage stage = stage_at(tx, pos);
+	trace(tx, pos, words);
 	if (p->try_ipv4 && pos < tx->sent && stage != STAGE_RSET && verdict_no_ipv6(words)) {
 		job_decide_rest(tx->job, OUT_NOT_TRIED, words);
 		return PIPELINE_NO_IPV6;
@@ -465,6 +493,8 @@ void pipeline_lost(struct pipeline *p, const struct words *why)
 	for (bool is_head = true; p->count; is_head = false) {
 		struct tx *tx = tx_at(p, 0);
 		bool untouched = p->answered && tx->heard == tx->first;
+		EVENT_PUT(BROKEN, .id = tx->job->id, .value = tx->job->conn,
+		    .words = msg_bytes(why->text, why->len));
 		if (is_head && !untouched)
 			job_decide_rest(tx->job, OUT_DEFERRED, why);
 		pop(p);

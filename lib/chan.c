@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/chan_gate.h"
+#include "lib/events.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 
@@ -280,8 +281,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	int r = MSG_PACKET_MAX;
 
 	(void)what;
-	for (int i = 0; i < CHAN_READS_TURN && !chan_over(chan) && r > MSG_PACKET_MAX / 2; i++)
+	for (int i = 0; i < CHAN_READS_TURN && !chan_over(chan) && r > MSG_PACKET_MAX / 2; i++) {
+		events_tick();
 		r = gate_receive(&gate, fd);
+	}
 	if (r == -EAGAIN || r > 0)
 		return;
 	if (r < 0 && r != -EBADMSG)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/board.h"
+#include "lib/events.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/priv.h"
@@ -281,6 +282,8 @@ const struct child_self *child_start(const struct child *role, int argc, char **
 	    role_name(role->role), self.instance);
 	ignore_signals();
 	attach_board();
+	if (events_share(role->role, 1) && events_attach(CHILD_EVENTS))
+		log_warnx("events of this process are not recorded");
 	wait_config();
 	tzset();
 	loop_init();

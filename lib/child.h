@@ -7,7 +7,8 @@
  *                CHILD_LOCK the spool lock (held open, never used), CHILD_COUNTERS the board
  *                (closed once its parts are mapped), CHILD_SHARED what is shared beyond that:
  *                smtpd lib/tally.h, dnscache, qmgr and deliver lib/answers.h, CHILD_BOARD the board
- *                for who only reads it; or /dev/null
+ *                for who only reads it, CHILD_EVENTS the place's ring of events (lib/events.h);
+ *                or /dev/null
  *   environment: TZ; BATON_LOG "stderr" or "syslog" (what descriptor 2 is); BATON_PAGE the number
  *                of its page on the board (lib/board.h); where master runs as
  *                root BATON_UID and BATON_GID (numbers: master looked the user up at its own
@@ -32,7 +33,8 @@ enum {
 	CHILD_COUNTERS = 5,
 	CHILD_SHARED = 6,
 	CHILD_BOARD = 7,
-	CHILD_FD_FIRST_FREE = 8
+	CHILD_EVENTS = 8,
+	CHILD_FD_FIRST_FREE = 9
 };
 
 enum { CHILD_LAST_MS = 800 }; /* from master's death to the end of a role that has last words */

@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "lib/conn_state.h"
+#include "lib/events.h"
 
 #define CONN_IOV_MAX   64
 #define CONN_BULK_READ (CONN_READ_MAX - 64) /* with libevent's header a power of two */
@@ -201,6 +202,7 @@ void conn_on_readable(evutil_socket_t fd, short what, void *arg)
 		conn_stop_reading(conn);
 		return;
 	}
+	events_tick();
 	if (conn->tls) {
 		conn_tls_readable(conn);
 		return;

@@ -9,6 +9,7 @@
 
 #include "lib/clock.h"
 #include "lib/counters.h"
+#include "lib/events.h"
 #include "lib/log.h"
 
 enum { LOG_AGAIN_MS = 100 }; /* when lines that a full descriptor didn't take are tried again */
@@ -112,6 +113,7 @@ void loop_turn(void)
 	flush_log();
 	/* A callback that ran just before may have stopped the loop: don't wait for an event. */
 	time_known = false;
+	events_tick();
 	counter_add(C_loop_turns, 1);
 	event_base_loop(base, stopping ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
 	run_tasks();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Each tool is a channel of role TOOL; the gate lets it say nothing but tool_control. The kernel
- * says who it is when it connects.
+ * Each tool is a channel of role TOOL; the gate lets it say nothing but what has a row for master.
+ * The kernel says who it is when it connects.
  */
 #include "master/control.h"
 
@@ -24,6 +24,7 @@
 #include "master/listen.h"
 #include "master/order.h"
 #include "master/reload.h"
+#include "master/rings.h"
 #include "master/spawn.h"
 
 enum { TOOLS_MAX = 32, REASON_MAX = 4096 };
@@ -126,7 +127,7 @@ static void on_closed(struct chan *chan, void *arg)
 }
 
 static const struct chan_handlers handlers = {
-    .on = {[MSG_tool_control] = on_control},
+    .on = {[MSG_tool_control] = on_control, [MSG_tool_rings] = rings_asked},
     .closed = on_closed,
 };
 

@@ -12,6 +12,7 @@
 
 #include "lib/board.h"
 #include "lib/clock.h"
+#include "lib/events.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "master/config.h"
@@ -77,18 +78,31 @@ unsigned places_serving(enum role role)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
+/* make_ring - of events, for a role that has such */
+static int make_ring(const struct service *service)
+{
+	unsigned share = events_share(service->role, service_count(service, config_now()));
+	int fd = share ? events_create(share) : -1;
+	if (share && fd < 0)
+		log_warnc(
+		    fd, "the events of one more %s are not recorded", role_name(service->role));
+	return fd < 0 ? -1 : spawn_high_fd(fd);
+}
+
 /* new_place - the next instance of a role */
 static struct place *new_place(const struct service *service, unsigned instance)
 {
 	struct place *p = &places[nplaces];
 	if (instance > service->places || nplaces == PLACES_MAX)
 		return NULL;
-	*p = (struct place){.service = service, .instance = instance, .page = nplaces + 1};
+	*p = (struct place){
+	    .service = service, .instance = instance, .page = nplaces + 1, .events_fd = -1};
 	p->timer = evtimer_new(loop_base(), on_timer, p);
 	if (!p->timer) {
 		log_warn("no room for another process");
 		return NULL;
 	}
+	p->events_fd = make_ring(service);
 	nplaces++;
 	return p;
 }

@@ -42,6 +42,7 @@ struct place {
 	struct chan *chan;
 	struct event *timer; /* of the state: back-off, start, drain or leave */
 	unsigned page; /* of the board: lib/board.h */
+	int events_fd; /* lib/events.h; -1: the role has no ring */
 	int64_t started_ms, ready_ms; /* monotonic; ready_ms 0: not yet */
 	unsigned starts, crashes;
 	unsigned failures; /* ends in a row that came too soon */

@@ -228,7 +228,8 @@ static void become_program(
 	    [CHILD_LOCK] = lock,
 	    [CHILD_COUNTERS] = board_fd,
 	    [CHILD_SHARED] = shared_fd(place->service->role),
-	    [CHILD_BOARD] = place->service->role == ROLE_SMTPD ? reader_fd : null_fd};
+	    [CHILD_BOARD] = place->service->role == ROLE_SMTPD ? reader_fd : null_fd,
+	    [CHILD_EVENTS] = place->events_fd >= 0 ? place->events_fd : null_fd};
 	char *list[ENV_MAX + 1] = {NULL};
 
 	spawn_reset_signals();

@@ -19,6 +19,7 @@
 #include "qmgr/route.h"
 #include "qmgr/schedule.h"
 #include "qmgr/site.h"
+#include "qmgr/trace.h"
 #include "qmgr/turns.h"
 
 static struct dest *table;
@@ -167,6 +168,7 @@ static void added(struct dest *dest, struct rcpt *rcpt, bool front)
 	else
 		DL_APPEND(dest->ready, rcpt);
 	dest->nready++;
+	trace_ready(rcpt); /* before it may be parked, and leave memory */
 	if (dest->state == DEST_BOUND) {
 		turns_add(dest->pool, rcpt, front);
 		dest->pool->nready++;

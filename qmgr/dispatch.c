@@ -28,6 +28,7 @@
 #include "qmgr/segments.h"
 #include "qmgr/settle.h"
 #include "qmgr/steps.h"
+#include "qmgr/trace.h"
 #include "qmgr/turns.h"
 
 #define RCPTS_ROOM 56000 /* bytes of a job's recipients */
@@ -165,6 +166,7 @@ static bool give(struct pool *pool, struct conn *conn)
 	d.jobs++;
 	counter_add(C_queue_jobs, 1);
 	counter_add(C_queue_active, n);
+	trace_handed(job);
 	jobs_send(job, &list);
 	if (first->dest->nready < REFILL_LOW)
 		schedule_refill(first->dest);
@@ -223,6 +225,7 @@ static bool open_conn(struct pool *pool, uint8_t target, bool scout)
 	struct msg_bytes host =
 	    dest ? (struct msg_bytes){.data = dest->name, .len = dest->domain_len}
 		 : msg_str(t->host);
+	trace_connecting(conn, host);
 	CHAN_SEND(w->chan, deliver_open, .conn = conn->id, .transport = (uint8_t)pool->transport,
 	    .by_mx = pool->by_mx, .host = host, .port = t->port, .tls = pool->tls,
 	    .implicit_tls = t->implicit_tls, .credential = msg_str(pool->credential),
@@ -291,8 +294,10 @@ static void kick(struct loop_task *task)
 		struct pool *pool = d.kicked;
 		d.kicked = pool->kick_next;
 		pool->kicked = false;
-		if (d.open)
+		if (d.open) {
 			feed(pool);
+			trace_pool(pool, turns_first(pool));
+		}
 		if (!pool->nconns && !pool->nready)
 			site_forget(pool->site); /* the pool with it */
 		if (!d.kicked)

@@ -26,6 +26,7 @@
 #include "qmgr/now.h"
 #include "qmgr/route.h"
 #include "qmgr/segments.h"
+#include "qmgr/trace.h"
 
 #define WINDOW (16u << 10)
 
@@ -168,6 +169,7 @@ static void take(struct segment *seg, const struct record *rec, const struct env
 	seg->last_id = rec->id;
 	seg->read += record_len(rec);
 	batch_segment(seg);
+	trace_taken(msg);
 	route_all(msg);
 }
 

@@ -11,6 +11,7 @@
 
 #include "lib/child.h"
 #include "lib/envelope.h"
+#include "lib/events.h"
 #include "lib/log.h"
 #include "qmgr/batch.h"
 #include "qmgr/class.h"
@@ -166,6 +167,8 @@ void report_owe(struct rcpt *rcpt, enum rcpt_stage stage)
 	rcpt->stage = (uint8_t)stage;
 	rcpt->attempts = 0;
 	set_due(rcpt);
+	EVENT_PUT(NOTICE, .id = rcpt->msg->id, .number = rcpt->number, .value = rcpt->due_ms,
+	    .what = members_shown(rcpt), .words = msg_str(report_to(rcpt)));
 	route_assign(rcpt);
 	rcpt_enter(rcpt, RCPT_COMMITTING);
 	batch_rcpt(rcpt);

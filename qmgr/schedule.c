@@ -20,6 +20,7 @@
 #include "qmgr/now.h"
 #include "qmgr/poison.h"
 #include "qmgr/settle.h"
+#include "qmgr/trace.h"
 
 static struct {
 	unsigned active; /* recipients in the window */
@@ -210,11 +211,12 @@ void schedule_place(struct rcpt *rcpt)
 		return;
 	if (rcpt->order > ORDER_HOLD && settle_ordered(rcpt))
 		return;
-	if (rcpt_set_aside(rcpt) || rcpt->due_ms > now_ms() || dest_parked(dest)) {
+	if (rcpt_set_aside(rcpt) || rcpt->due_ms > now_ms()) {
 		wait_in_index(rcpt);
 		return;
 	}
-	if (!rcpt->windowed && !schedule_lane_room(dest, rcpt->lane)) {
+	if (dest_parked(dest) || (!rcpt->windowed && !schedule_lane_room(dest, rcpt->lane))) {
+		trace_parked(rcpt);
 		wait_in_index(rcpt);
 		return;
 	}
@@ -258,6 +260,7 @@ void schedule_park(struct dest *dest)
 	while (dest->ready) {
 		struct rcpt *rcpt = dest->ready;
 		dest_remove(dest, rcpt);
+		trace_parked(rcpt);
 		wait_in_index(rcpt);
 	}
 }

@@ -26,6 +26,7 @@
 #include "qmgr/schedule.h"
 #include "qmgr/segments.h"
 #include "qmgr/site.h"
+#include "qmgr/trace.h"
 
 /* message_ended - its last recipient is done */
 static void message_ended(struct message *msg)
@@ -38,6 +39,7 @@ static void message_ended(struct message *msg)
 	batch_segment(seg);
 	if (!msg->rowed)
 		DL_DELETE(seg->messages, msg);
+	EVENT_PUT(DONE, .id = msg->id, .value = now_ms() - msg->arrival_ms);
 	log_event(LOG_DEBUG, msg->id, "done", LOG_U64("age_ms", now_ms() - msg->arrival_ms));
 }
 
@@ -79,6 +81,7 @@ static void log_end(const struct rcpt *rcpt, const char *result, const struct jo
 	uint64_t now = now_ms();
 	if (!via)
 		via = &none;
+	trace_result(rcpt, result, words);
 	log_event(LOG_INFO, msg->id, "delivery", LOG_STR("from", rcpt_sender(rcpt)),
 	    LOG_BYTES("to", shown.data, shown.len), LOG_STR("result", result),
 	    LOG_IF(rcpt->class != class_normal(), LOG_STR("class", rcpt->class->name)),
@@ -168,7 +171,9 @@ static void later(struct rcpt *rcpt)
 {
 	if (report_late(rcpt->msg))
 		report_delay(rcpt);
-	schedule_later(rcpt, schedule_retry_at(rcpt->attempts));
+	uint64_t at = schedule_retry_at(rcpt->attempts);
+	EVENT_PUT(NEXT, .id = rcpt->msg->id, .number = rcpt->number, .value = at);
+	schedule_later(rcpt, at);
 }
 
 /* defer - one more attempt later, or the end of its time */

@@ -113,6 +113,7 @@ struct pool {
 	uint8_t transport;        /* enum transport */
 	uint8_t tls;              /* enum conf_tls */
 	bool by_mx, kicked;
+	uint8_t blocked; /* enum event_wait: what its ready recipients wait for, for qmgr/trace.h */
 	bool wide; /* a connection of it has had use for more than POOL_WINDOW jobs */
 	uint8_t ntargets, target; /* the one in use */
 	uint8_t scouts;           /* on their way to the first one: qmgr/fallback.h */

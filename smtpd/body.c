@@ -12,6 +12,7 @@
 #include "lib/clock.h"
 #include "lib/counters.h"
 #include "lib/envelope.h"
+#include "lib/events.h"
 #include "lib/log.h"
 #include "lib/qid.h"
 #include "lib/str.h"
@@ -262,6 +263,10 @@ static struct verdict accepted(struct session *s, const struct parcel *p)
 	counter_add(C_smtp_messages_accepted, 1);
 	counter_add(C_smtp_recipients_accepted, s->tx->nrcpts);
 	counter_add(C_smtp_bytes_accepted, p->plain_len);
+	EVENT_PUT(ACCEPTED, .id = p->id, .at_us = s->tx->whole_us, .number = s->tx->nrcpts,
+	    .value = p->plain_len, .what = msg_str(s->peer.address),
+	    .words = msg_str(s->tx->sender));
+	EVENT_PUT(SYNCED, .id = p->id, .at_us = p->stream ? 0 : intake_synced_us());
 	log_accept(s, p);
 	memcpy(s->text, words, sizeof(words));
 	qid_format(s->text + sizeof(words) - 1, p->id);
@@ -344,6 +349,7 @@ struct verdict body_commit(struct session *s, uint64_t plain)
 		put_front(s, true);
 	if (!tx->parcel)
 		return tx->refused;
+	tx->whole_us = events_time();
 	tx->parcel->plain_len =
 	    tx->parcel->lines_len + plain + tx->fold.added + (uint64_t)tx->mended;
 	s->wait = WAIT_SYNC;

@@ -282,6 +282,12 @@ void intake_commit(struct parcel *parcel, uint32_t flags)
 	loop_defer(&form_task);
 }
 
+/* intake_synced_us - of the batch that is being answered */
+int64_t intake_synced_us(void)
+{
+	return gathering.since;
+}
+
 /* intake_pending - for the end of the worker */
 unsigned intake_pending(void)
 {

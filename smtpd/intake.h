@@ -32,6 +32,9 @@ void intake_commit(struct parcel *parcel, uint32_t flags);
 void intake_active(uint32_t *epoch);
 void intake_inactive(uint32_t epoch);
 
+/* In PARCEL_DONE of one that is no stream: when its sync was over (clock_us()). */
+int64_t intake_synced_us(void);
+
 /* Messages committed and not answered yet. */
 unsigned intake_pending(void);
 

@@ -216,6 +216,7 @@ static void run(const char *program, int master)
 	dup2(null, CHILD_COUNTERS);
 	dup2(answers_writer, CHILD_SHARED);
 	dup2(null, CHILD_BOARD);
+	dup2(null, CHILD_EVENTS);
 	close_range(CHILD_FD_FIRST_FREE, ~0u, 0);
 	if (geteuid() == 0) {
 		setenv("BATON_UID", "65534", 1);
