@@ -44,6 +44,7 @@ static const struct verb {
     {"dns", DNS_USAGE, "what dnscache says about a name, its figures, or forget a name", verb_dns},
     {"test-relay", RELAY_USAGE, "whether a route's hosts would take mail, step by step; sends none",
 	verb_test_relay},
+    {"debug", DEBUG_USAGE, "log the SMTP dialogues of a site or a client for a while", verb_debug},
     {"user", USER_USAGE, "who may log in; a password comes from the terminal or stdin", verb_user},
     {"config", CONFIG_USAGE, "the options' values, and the file and line each comes from",
 	verb_config},

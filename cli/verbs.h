@@ -45,6 +45,11 @@ int verb_doctor(const struct conf *conf, int argc, char **argv);
 #define TRACE_USAGE "ID [--json]"
 int verb_trace(const struct conf *conf, int argc, char **argv);
 
+/* verb_debug.c */
+#define DEBUG_USAGE \
+	"--site S | --client A [--for 10m] | --off [--site S | --client A] | --list [--json]"
+int verb_debug(const struct conf *conf, int argc, char **argv);
+
 /* verb_dns.c */
 #define DNS_USAGE "NAME TYPE [--json] | --stats [--json] | --flush NAME"
 int verb_dns(const struct conf *conf, int argc, char **argv);

@@ -17,6 +17,7 @@
 
 #include "deliver/ahead.h"
 #include "deliver/client_state.h"
+#include "deliver/overheard.h"
 #include "deliver/verdict.h"
 #include "lib/counters.h"
 #include "lib/log.h"
@@ -60,6 +61,8 @@ void client_end(struct client *c, enum open_verdict why, const struct words *wor
 {
 	if (c->state == CLIENT_ENDED)
 		return;
+	overheard_note(
+	    c, false, "(ended: %.*s)", c->state == CLIENT_AUTH ? 0 : (int)words->len, words->text);
 	client_enter(c, CLIENT_ENDED);
 	c->why = why;
 	c->words = *words;
@@ -90,6 +93,7 @@ static void quit(struct client *c)
 	struct conn *conn = c->conn;
 	/* The peer's answer changes nothing: conn.c waits for it without us. */
 	if (c->state == CLIENT_READY && conn_write(conn, "QUIT\r\n", 6) == 0) {
+		overheard_note(c, true, "QUIT");
 		c->conn = NULL;
 		conn_finish(conn, CLIENT_QUIT_MS);
 	}
@@ -199,6 +203,8 @@ static void on_reply(struct client *c, const struct words *words)
 	log_debug("connection %llu: %s: %u %.*s", (unsigned long long)c->setup.tag,
 	    pipeline_action(&c->pipeline), words->code,
 	    c->state == CLIENT_AUTH ? 0 : (int)words->len, words->text);
+	if (dialogue_any)
+		overheard_reply(c);
 	switch (c->state) {
 	case CLIENT_GREETING:
 	case CLIENT_EHLO:
@@ -311,6 +317,7 @@ static void on_event(struct conn *conn, enum conn_event event, void *arg)
 	char how[200];
 	switch (event) {
 	case CONN_CONNECTED:
+		overheard_note(c, false, "(connected)");
 		client_step(c, STEP_CONNECTED, NULL);
 		if (c->setup.implicit_tls)
 			client_secure(c, 0);
@@ -366,11 +373,21 @@ static void done(void *arg, struct job *job)
 	c->ops->done(c->arg, job);
 }
 
+/* said - commands, or a message */
+static void said(void *arg, struct evbuffer *out, size_t before, uint64_t body)
+{
+	const struct client *c = arg;
+	if (body)
+		overheard_noted(c, true, "(a message of %llu bytes)", (unsigned long long)body);
+	else
+		overheard_output(c, out, before);
+}
+
 /* make - a client without a connection yet */
 static struct client *make(
     const struct client_setup *setup, const struct client_ops *ops, void *arg)
 {
-	static const struct pipeline_ops pipeline_ops = {.next = next, .done = done};
+	static const struct pipeline_ops pipeline_ops = {.next = next, .done = done, .said = said};
 	struct client *c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;

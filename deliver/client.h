@@ -46,14 +46,13 @@ struct client_ops {
 };
 
 struct client_setup {
-	const char *hello; /* our name for EHLO; must outlive the client */
-	uint32_t connect_ms,
-	    reply_ms;          /* what this makes of each command: pipeline_patience() */
-	uint32_t idle_ms;      /* without a job, then QUIT; 0: forever */
-	uint32_t max_messages; /* 0: no limit */
+	const char *hello;             /* our name for EHLO; must outlive the client */
+	uint32_t connect_ms, reply_ms; /* what this makes of each command: pipeline_patience() */
+	uint32_t idle_ms;              /* without a job, then QUIT; 0: forever */
+	uint32_t max_messages;         /* 0: no limit */
 	enum conf_pipelining pipelining;
 	bool try_ipv4; /* a refusal that is about IPv6 ends the client with OPEN_NO_IPV6 */
-	bool lmtp; /* LHLO, and the end of data answered by recipient (RFC 2033) */
+	bool lmtp;     /* LHLO, and the end of data answered by recipient (RFC 2033) */
 	/*
 	 * CONF_TLS_NONE (or UNSET): plaintext. OPPORTUNISTIC: STARTTLS where it is offered; a
 	 * refusal of it is passed over, a handshake that fails ends the client with OPEN_TLS.
@@ -75,6 +74,9 @@ struct client_setup {
 	 */
 	const char *try_from, *try_to;
 	uint64_t tag; /* for debug lines: the connection's number */
+	/* For dialogues in the log: the site, and the host at hand; NULL: none. They must outlive
+	 * it. */
+	const char *site, *host;
 };
 
 /*

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "deliver/client_state.h"
+#include "deliver/overheard.h"
 #include "deliver/sasl.h"
 #include "deliver/verdict.h"
 #include "lib/child.h"
@@ -77,6 +78,7 @@ static void say(struct client *c, const char *command, const char *space, const 
 		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
 		return;
 	}
+	overheard_note(c, true, "%s (login)", command);
 	conn_written(c->conn);
 	client_enter(c, CLIENT_AUTH);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "deliver/overheard.h"
 #include "deliver/secure.h"
 #include "deliver/verdict.h"
 #include "lib/counters.h"
@@ -55,6 +56,7 @@ static void hello(struct client *c, enum client_state state, const char *verb)
 		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "can't say hello");
 		return;
 	}
+	overheard_note(c, true, "%s %s", verb, c->setup.hello);
 	client_enter(c, state);
 }
 
@@ -87,6 +89,7 @@ static void greeted(struct client *c)
 	} else if (conn_write(c->conn, line, sizeof(line) - 1) < 0) {
 		client_end_ours(c, OPEN_LOCAL_LIMIT, "4.3.0", "out of memory");
 	} else {
+		overheard_note(c, true, "STARTTLS");
 		client_enter(c, CLIENT_STARTTLS);
 	}
 }
@@ -129,6 +132,7 @@ void client_secured(struct client *c)
 	counter_add(C_deliver_tls_sessions, 1);
 	counter_add(C_deliver_tls_resumed, tls_resumed(conn_tls(c->conn)));
 	c->secured = true;
+	overheard_note(c, false, "(TLS stands)");
 	client_step(c, STEP_SECURED, NULL);
 	c->pipeline.peer = (struct ehlo){0};
 	if (c->setup.implicit_tls)

@@ -21,6 +21,7 @@
 #include "deliver/unix_ask.h"
 #include "deliver/verdict.h"
 #include "lib/child.h"
+#include "lib/dialogue.h"
 #include "lib/log.h"
 #include "lib/str.h"
 
@@ -41,6 +42,7 @@ struct dial {
 	char name[DNS_NAME_SIZE]; /* of a fixed host, as it was configured */
 	struct race_source source;
 	char hello[256], credential[256];
+	char site[DIALOGUE_NAME_MAX + 1];
 	enum open_verdict verdict; /* the most telling so far */
 	struct words words;
 	struct hosts hosts;
@@ -333,12 +335,15 @@ static void dial_open(struct hop *hop, const struct msg_deliver_open *msg)
 	    .secure = {.port = msg->port,
 		.verify = msg->tls == CONF_TLS_VERIFY,
 		.show = !msg->by_mx && child_self()->conf->deliver.certificate[0]},
-	    .tag = msg->conn};
+	    .tag = msg->conn,
+	    .site = d->site,
+	    .host = hop->host};
+	str_copy_n(d->site, sizeof(d->site), msg->site.data, msg->site.len);
 	str_copy_n(hop->host, sizeof(hop->host), msg->host.data, msg->host.len);
 	if (unfit) {
 		give_up_ours(d, OPEN_REFUSED, "4.7.0", "the login's name is too long");
-	} else if (source_take(child_self()->conf, msg->source, random_below, &d->source,
-		       d->hello) < 0) {
+	} else if (source_take(
+		       child_self()->conf, msg->source, random_below, &d->source, d->hello) < 0) {
 		give_up_ours(d, OPEN_LOCAL_LIMIT, "4.3.5", "the configured source is unknown");
 	} else if (msg->host.len && msg->host.data[0] == '/') {
 		d->tls = d->setup.tls = CONF_TLS_NONE; /* the path is on this host */

@@ -18,6 +18,7 @@
 #include "deliver/verb.h"
 #include "deliver/verdict.h"
 #include "lib/clock.h"
+#include "lib/dialogue.h"
 #include "lib/events.h"
 
 enum stage { STAGE_RSET, STAGE_MAIL, STAGE_RCPT, STAGE_DATA, STAGE_BODY, STAGE_END };
@@ -185,6 +186,7 @@ static int tx_send(
 {
 	for (;;) {
 		enum stage stage = stage_at(tx, tx->sent);
+		size_t before = dialogue_any ? evbuffer_get_length(out) : 0;
 		int rc = 0;
 		if (stage == STAGE_END)
 			return 0;
@@ -213,6 +215,9 @@ static int tx_send(
 		}
 		if (rc)
 			return rc;
+		if (dialogue_any && p->ops->said)
+			p->ops->said(p->arg, out, before,
+			    stage == STAGE_BODY ? tx->job->late_len + tx->job->body_len : 0);
 		tx->sent++;
 	}
 }

@@ -44,6 +44,11 @@ struct pipeline_ops {
 	struct job *(*next)(void *arg);
 	/* All its recipients are decided; the owner has it back. */
 	void (*done)(void *arg, struct job *job);
+	/*
+	 * For who wants to watch (NULL: nobody): commands lie in out behind `before` bytes; or,
+	 * body not 0, a message of so many bytes goes.
+	 */
+	void (*said)(void *arg, struct evbuffer *out, size_t before, uint64_t body);
 };
 
 /* One transaction: positions count its commands, RSET (0), MAIL, each RCPT, DATA, body, end; with

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/board.h"
+#include "lib/dialogue.h"
 #include "lib/events.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -114,6 +115,13 @@ static void on_config(struct chan *chan, union msg_any *msg, void *arg)
 		child->reconfigured(new, old);
 	conf_free(old);
 	CHAN_SEND(self.master, ready, .generation = generation);
+}
+
+/* on_debug - other dialogues are to be logged */
+static void on_debug(struct chan *chan, union msg_any *msg, void *arg)
+{
+	(void)chan, (void)arg;
+	dialogue_set(msg->debug.rules);
 }
 
 /* on_drain - for roles that have nothing to finish */
@@ -251,6 +259,7 @@ static void start_channel(void)
 	if (child->master)
 		master_handlers = *child->master;
 	master_handlers.on[MSG_config] = on_config;
+	master_handlers.on[MSG_debug] = on_debug;
 	if (!master_handlers.on[MSG_drain])
 		master_handlers.on[MSG_drain] = on_drain;
 	master_handlers.closed = on_master_gone;

@@ -21,6 +21,7 @@
 #include "lib/rights.h"
 #include "lib/status.h"
 #include "master/config.h"
+#include "master/debug.h"
 #include "master/listen.h"
 #include "master/order.h"
 #include "master/reload.h"
@@ -127,7 +128,9 @@ static void on_closed(struct chan *chan, void *arg)
 }
 
 static const struct chan_handlers handlers = {
-    .on = {[MSG_tool_control] = on_control, [MSG_tool_rings] = rings_asked},
+    .on = {[MSG_tool_control] = on_control,
+	[MSG_tool_rings] = rings_asked,
+	[MSG_tool_debug] = debug_asked},
     .closed = on_closed,
 };
 

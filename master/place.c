@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "master/config.h"
+#include "master/debug.h"
 #include "master/files.h"
 #include "master/reap.h"
 #include "master/spawn.h"
@@ -168,6 +169,7 @@ static int start_channel(struct place *p, int fd)
 	int e = config_send(p);
 	chan_flush(p->chan); /* CONFIG is alone in its packet */
 	files_send(p);
+	debug_send(p);
 	return e;
 }
 

@@ -19,6 +19,7 @@
 #include "smtpd/fixup.h"
 #include "smtpd/headers.h"
 #include "smtpd/intake.h"
+#include "smtpd/overheard.h"
 #include "smtpd/stream.h"
 
 #define ENVELOPE_FLAGS_AT 6    /* the flags are the envelope's first attribute: their value */
@@ -345,6 +346,7 @@ struct verdict body_commit(struct session *s, uint64_t plain)
 	struct tx *tx = s->tx;
 
 	s->verb = "body";
+	overheard_note(s, false, "(a message of %llu bytes)", (unsigned long long)plain);
 	if (tx->parcel && !tx->parcel->stream)
 		put_front(s, true);
 	if (!tx->parcel)

@@ -17,6 +17,7 @@
 #include "lib/str.h"
 #include "smtpd/auth.h"
 #include "smtpd/commands.h"
+#include "smtpd/overheard.h"
 #include "smtpd/question.h"
 
 struct auth_exchange {
@@ -66,6 +67,7 @@ static struct verdict over(struct session *s, struct verdict v)
 /* challenge - the client is to answer */
 static struct verdict challenge(struct session *s, const char *text)
 {
+	overheard_note(s, true, "334%s", *text ? " (challenge)" : "");
 	if (evbuffer_add_printf(s->out, "334 %s\r\n", text) < 0)
 		return (struct verdict){ACT_CLOSE, 421, "4.3.0", "Out of memory"};
 	return verdict_act(ACT_SAID);

@@ -10,6 +10,7 @@
 
 #include "lib/str.h"
 #include "smtpd/auth.h"
+#include "smtpd/overheard.h"
 #include "smtpd/starttls.h"
 
 #define IN(state) (1u << SMTP_##state)
@@ -71,6 +72,12 @@ static const struct row *find(const char *verb, size_t len)
 		if (str_is_ci(verb, len, table[i].verb))
 			return &table[i];
 	return NULL;
+}
+
+/* commands_known - is it a verb? */
+bool commands_known(const char *verb, size_t len)
+{
+	return find(verb, len) != NULL;
 }
 
 /* out_of_order - what is missing, in words (RFC 5321 §4.1.4) */
@@ -166,6 +173,7 @@ static struct verdict ehlo_run(struct session *s)
 	if (s->conf->limits.recipients) /* RFC 9422: no other limit of ours concerns a client */
 		snprintf(limits, sizeof(limits), "250-LIMITS RCPTMAX=%u\r\n",
 		    s->conf->limits.recipients);
+	size_t before = evbuffer_get_length(s->out);
 	const char *tls = starttls_offered(&s->peer) ? "250-STARTTLS\r\n" : "";
 	char auth[AUTH_OFFER_SIZE];
 	bool login = auth_offered(&s->peer) && auth_offer(s->conf, auth, sizeof(auth));
@@ -175,6 +183,8 @@ static struct verdict ehlo_run(struct session *s)
 		s->conf->hostname, (unsigned long long)s->conf->message_size, limits, tls,
 		login ? "250-" : "", login ? auth : "", login ? "\r\n" : "") < 0)
 		return (struct verdict){ACT_CLOSE, 421, "4.3.0", "Out of memory"};
+	if (dialogue_any)
+		overheard_reply(s, before);
 	return verdict_act(ACT_SAID);
 }
 

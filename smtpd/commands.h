@@ -36,6 +36,8 @@ struct verdict commands_run(struct session *s, const char *line, size_t len);
 
 /* The verb's name; for tests and the log. */
 const char *commands_name(enum command command);
+/* Whether there is such a verb, in any case. */
+bool commands_known(const char *verb, size_t len);
 /* Whether the table allows it in that state. */
 bool commands_legal(enum command command, enum smtp_state state);
 

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "smtpd/commands.h"
 #include "smtpd/intake.h"
+#include "smtpd/overheard.h"
 #include "smtpd/stranger.h"
 
 #define BIT(state) (1u << (state))
@@ -46,7 +47,7 @@ static const char *const state_names[SMTP_STATES] = {
     [SMTP_AUTH] = "AUTH",
 };
 
-static unsigned sessions;
+static unsigned sessions, last_number;
 
 /* tx_free - the transaction goes as one */
 static void tx_free(struct tx *tx)
@@ -99,6 +100,8 @@ struct session *session_new(const struct peer *peer, const struct conf *conf, st
 	line_init(&s->line, LINE_MAX_COMMAND);
 	s->line.lf_ends = peer->listen && peer->listen->line_endings == CONF_LINES_NORMALISE;
 	stranger_begin(s);
+	s->number = ++last_number;
+	overheard_note(s, false, "(connected)");
 	sessions++;
 	counter_add(C_smtp_sessions, is_client(s));
 	counter_add(C_smtp_sessions_open, is_client(s));
@@ -108,6 +111,7 @@ struct session *session_new(const struct peer *peer, const struct conf *conf, st
 /* session_free - nothing of it is with another module any more */
 static void session_free(struct session *s)
 {
+	overheard_note(s, false, "(gone)");
 	intake_inactive(s->epoch);
 	recipient_cancel(&s->ask);
 	stranger_end(s);
@@ -170,6 +174,8 @@ void session_reply(struct session *s, unsigned code, const char *status, const c
 	line[n++] = '\n';
 	if (evbuffer_add(s->out, line, n) < 0 && s->state != SMTP_CLOSING)
 		session_enter(s, SMTP_CLOSING);
+	if (dialogue_any)
+		overheard_reply(s, evbuffer_get_length(s->out) - n);
 }
 
 /* log_refusal - one line: who, at what, why */
@@ -250,7 +256,10 @@ void session_greet(struct session *s)
 		act(s, &v);
 		return;
 	}
+	size_t before = evbuffer_get_length(s->out);
 	evbuffer_add_printf(s->out, "220 %s ESMTP Baton\r\n", s->conf->hostname);
+	if (dialogue_any)
+		overheard_reply(s, before);
 }
 
 /* session_early - RFC 5321 §3.1: the client waits for the greeting */
@@ -285,6 +294,8 @@ void session_secured(struct session *s, const struct peer *peer)
 	s->helo[0] = '\0';
 	s->esmtp = false;
 	s->verb = "connect";
+	overheard_note(
+	    s, false, "(%s, %s)", peer->tls ? peer->tls : "TLS", peer->cipher ? peer->cipher : "?");
 	if (s->state != SMTP_GREET)
 		session_enter(s, SMTP_GREET);
 }
@@ -336,9 +347,11 @@ static struct verdict take_line(
 {
 	bool login = s->state == SMTP_AUTH;
 	if (verdict != LINE_OK) {
+		overheard_note(s, false, "(no line, %zu bytes)", len);
 		struct verdict v = bad_line(s, verdict);
 		return login ? auth_bad_line(s, v) : v;
 	}
+	overheard_line(s, text, len);
 	return login ? auth_line(s, text, len) : commands_run(s, text, len);
 }
 

@@ -115,6 +115,8 @@ struct session {
 	session_then *then;         /* after the latter two */
 	struct auth_exchange *auth; /* in SMTP_AUTH only */
 	unsigned errors;
+	unsigned number; /* of this process's sessions */
+	bool tried_auth; /* AUTH was said, whatever came of it */
 	uint64_t chunk;      /* bytes of it that are still to come, in SMTP_BDAT and SMTP_DROP */
 	struct verdict drop; /* the reply behind it, in SMTP_DROP */
 	bool esmtp;          /* EHLO, not HELO */
