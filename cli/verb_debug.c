@@ -94,22 +94,10 @@ static void on_debugged(struct chan *chan, union msg_any *msg, void *arg)
 		puts("no dialogue is logged");
 }
 
-/* on_controlled - refused, and why */
-static void on_controlled(struct chan *chan, union msg_any *msg, void *arg)
-{
-	struct tool *tool = arg;
-	(void)chan;
-	fprintf(
-	    stderr, "%.*s\n", (int)msg->tool_controlled.text.len, msg->tool_controlled.text.data);
-	tool->done = true;
-	tool->result = TOOL_FAILED;
-}
-
 /* ask - master */
 static int ask(const struct conf *conf, struct debug *d)
 {
-	static const struct chan_handlers handlers = {
-	    .on = {[MSG_tool_debugged] = on_debugged, [MSG_tool_controlled] = on_controlled}};
+	static const struct chan_handlers handlers = {.on[MSG_tool_debugged] = on_debugged};
 	const struct msg_tool_debug request = {
 	    .verb = d->verb, .kind = d->kind, .what = msg_str(d->name), .for_ms = d->for_ms};
 	struct tool tool;

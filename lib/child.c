@@ -287,8 +287,7 @@ const struct child_self *child_start(const struct child *role, int argc, char **
 	self.role = role->role;
 	self.instance = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
 	check_fds(); /* closes the rest: before log_open(), which may open a pipe anew */
-	log_open(CHILD_LOG, target && strcmp(target, "syslog") == 0 ? LOG_TO_SYSLOG : LOG_TO_STDERR,
-	    role_name(role->role), self.instance);
+	log_open(CHILD_LOG, log_target_named(target), role_name(role->role), self.instance);
 	ignore_signals();
 	attach_board();
 	if (events_share(role->role, 1) && events_attach(CHILD_EVENTS))

@@ -9,7 +9,7 @@
  *                smtpd lib/tally.h, dnscache, qmgr and deliver lib/answers.h, CHILD_BOARD the board
  *                for who only reads it, CHILD_EVENTS the place's ring of events (lib/events.h);
  *                or /dev/null
- *   environment: TZ; BATON_LOG "stderr" or "syslog" (what descriptor 2 is); BATON_PAGE the number
+ *   environment: TZ; BATON_LOG what descriptor 2 is (log_target_name()); BATON_PAGE the number
  *                of its page on the board (lib/board.h); where master runs as
  *                root BATON_UID and BATON_GID (numbers: master looked the user up at its own
  *                start) and BATON_CHROOT (the empty folder to be locked into)

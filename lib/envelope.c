@@ -244,6 +244,10 @@ static int number_attr(const struct attr *attr, struct envelope *env)
 	switch (attr->type) {
 	case ENV_ARRIVAL:
 		return get_number(attr, 8, &env->arrival_ms);
+	case ENV_TOOK:
+		r = get_number(attr, 4, &n);
+		env->took_ms = (uint32_t)n;
+		return r;
 	case ENV_FLAGS:
 		r = get_number(attr, 4, &n);
 		env->flags = (uint32_t)n;

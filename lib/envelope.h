@@ -30,6 +30,7 @@ enum envelope_attr {
 	ENV_ENVID = 11,  /* RFC 3461, decoded */
 	ENV_RET = 12,    /* u8, enum envelope_ret */
 	ENV_HEADER = 13, /* a header field that classes look at: its first line */
+	ENV_TOOK = 14,   /* u32, ms from MAIL to ENV_ARRIVAL */
 	ENV_RCPT = 20,   /* a recipient: list of the attributes below */
 };
 
@@ -67,6 +68,7 @@ enum envelope_ret { RET_FULL = 1, RET_HDRS = 2 };
 struct envelope {
 	struct msg_bytes sender;
 	uint64_t arrival_ms;
+	uint32_t took_ms; /* its transmission to us */
 	uint32_t flags;
 	struct msg_bytes client, helo, listener, user, message_id, class_name, envid;
 	uint32_t uid;      /* UINT32_MAX: none */

@@ -41,7 +41,19 @@ enum {
 enum log_target {
 	LOG_TO_STDERR, /* each line begins with the time */
 	LOG_TO_SYSLOG, /* to a socket that master feeds to syslog: each begins with <priority> */
+	/*
+	 * To the stream of a systemd journal (log_journal()): each begins with <severity>, as
+	 * sd-daemon(3) says; the journal knows the time itself.
+	 */
+	LOG_TO_JOURNAL,
 };
+
+/* "stderr", "syslog" or "journal", as master tells its children; and back: stderr for others. */
+const char *log_target_name(enum log_target target);
+enum log_target log_target_named(const char *name);
+
+/* Whether descriptor fd is the journal's, by JOURNAL_STREAM in the environment (systemd.exec(5)). */
+bool log_journal(int fd);
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 

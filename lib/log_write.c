@@ -22,6 +22,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -95,6 +97,34 @@ void log_open(int fd, enum log_target to, const char *name, unsigned instance)
 	tzset();
 	find_kind();
 	pthread_mutex_unlock(&lock);
+}
+
+static const char *const target_names[] = {
+    [LOG_TO_STDERR] = "stderr", [LOG_TO_SYSLOG] = "syslog", [LOG_TO_JOURNAL] = "journal"};
+
+/* log_target_name - for a child's environment */
+const char *log_target_name(enum log_target of)
+{
+	return target_names[of];
+}
+
+/* log_target_named - out of it */
+enum log_target log_target_named(const char *name)
+{
+	for (unsigned i = 0; name && i < sizeof(target_names) / sizeof(target_names[0]); i++)
+		if (strcmp(target_names[i], name) == 0)
+			return (enum log_target)i;
+	return LOG_TO_STDERR;
+}
+
+/* log_journal - the same file as JOURNAL_STREAM names, by device and inode */
+bool log_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && fstat(fd, &st) == 0 &&
+	       st.st_dev == dev && st.st_ino == ino;
 }
 
 /* write_piece - one write that doesn't wait; -1 with errno */
@@ -262,7 +292,10 @@ static size_t append(char *buf, size_t size, size_t at, const char *s)
 size_t log_line_prefix(char *out, size_t size, int level, bool json)
 {
 	size_t n = 0;
-	if (target == LOG_TO_SYSLOG) {
+	if (target == LOG_TO_JOURNAL) {
+		char text[] = {'<', (char)('0' + LOG_PRI(level)), '>', '\0'};
+		n = append(out, size, n, text);
+	} else if (target == LOG_TO_SYSLOG) {
 		unsigned pri = LOG_MAIL | (unsigned)LOG_PRI(level); /* 16 to 23: two digits */
 		char text[] = {'<', (char)('0' + pri / 10), (char)('0' + pri % 10), '>', '\0'};
 		n = append(out, size, n, text);

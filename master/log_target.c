@@ -113,7 +113,7 @@ static bool start_syslog(void)
 	if (own < 0 || !feed_event || event_add(feed_event, NULL) != 0)
 		log_fatal("cannot log to syslog");
 	log_open(own, LOG_TO_SYSLOG, "master", 0);
-	spawn_set_log(dup(own), true);
+	spawn_set_log(dup(own), LOG_TO_SYSLOG);
 	return true;
 }
 
@@ -134,8 +134,9 @@ void log_target_start(const struct conf *conf)
 	log_target_apply(conf);
 	if (conf->log == CONF_LOG_SYSLOG && start_syslog())
 		return;
-	log_open(STDERR_FILENO, LOG_TO_STDERR, "master", 0);
-	spawn_set_log(STDERR_FILENO, false);
+	enum log_target target = log_journal(STDERR_FILENO) ? LOG_TO_JOURNAL : LOG_TO_STDERR;
+	log_open(STDERR_FILENO, target, "master", 0);
+	spawn_set_log(STDERR_FILENO, target);
 	if (conf->log == CONF_LOG_SYSLOG)
 		log_info("no %s: the log goes to stderr", SYSLOG_PATH);
 }

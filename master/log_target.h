@@ -3,6 +3,7 @@
  * Where the log of the whole instance goes. To stderr: every process writes to the descriptor
  * itself. To syslog: the processes write to a socket of ours and master hands each line on, since
  * it alone can connect to /dev/log again when that was renewed. Where there is no /dev/log: stderr.
+ * Where stderr is the journal's the lines are in its form (LOG_TO_JOURNAL).
  */
 #pragma once
 

@@ -31,7 +31,7 @@ static char libexec[PATH_MAX];
 static int null_fd = -1, lock = -1, log_fd = -1, tally_fd = -1, board_fd = -1, reader_fd = -1;
 static struct board *board;
 static int answers_fd = -1, answers_reader_fd = -1;
-static bool log_is_syslog;
+static enum log_target log_target;
 static char chroot_to[PATH_MAX];
 
 extern char **environ;
@@ -128,12 +128,12 @@ void spawn_ended(const struct place *place)
 }
 
 /* spawn_set_log - where children log to */
-void spawn_set_log(int fd, bool is_syslog)
+void spawn_set_log(int fd, enum log_target target)
 {
 	if (log_fd >= 0)
 		close(log_fd);
 	log_fd = spawn_high_fd(fd);
-	log_is_syslog = is_syslog;
+	log_target = target;
 }
 
 /* spawn_program - the path of a program */
@@ -198,7 +198,7 @@ static void fill_env(struct environment *env, const struct place *place)
 	const char *tz = getenv("TZ");
 	env->n = 0;
 	put_env(env, "TZ", tz && *tz ? tz : ":/etc/localtime");
-	put_env(env, "BATON_LOG", log_is_syslog ? "syslog" : "stderr");
+	put_env(env, "BATON_LOG", log_target_name(log_target));
 	snprintf(number, sizeof(number), "%u", place->page);
 	put_env(env, "BATON_PAGE", number);
 	if (!priv_is_root())

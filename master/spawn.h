@@ -6,6 +6,7 @@
 #pragma once
 
 #include "lib/board.h"
+#include "lib/log.h"
 #include "master/tree.h"
 
 /*
@@ -24,9 +25,8 @@ int spawn_high_fd(int fd);
 /* The board of the instance, once spawn_init() was called; *reader: for who may only read it. */
 struct board *spawn_board(int *reader);
 
-/* What children log to: the descriptor (kept, closed by the next call), and whether it is syslog.
- */
-void spawn_set_log(int fd, bool is_syslog);
+/* What children log to: the descriptor (kept, closed by the next call), and what it is. */
+void spawn_set_log(int fd, enum log_target target);
 
 /* The path of a program in libexec/baton; valid for ever. */
 const char *spawn_program(const char *name);

@@ -150,6 +150,10 @@ static void take(struct segment *seg, const struct record *rec, const struct env
 	msg->late_len = rec->late_len;
 	msg->arrival_ms = env->arrival_ms;
 	msg->read_ms = now_ms();
+	msg->took_ms = env->took_ms;
+	msg->lag_ms = msg->read_ms > env->arrival_ms && msg->read_ms - env->arrival_ms < UINT32_MAX
+			  ? (uint32_t)(msg->read_ms - env->arrival_ms)
+			  : 0;
 	msg->flags = env->flags;
 	msg->ret = env->ret;
 	if (env->envid.len)

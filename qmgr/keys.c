@@ -153,6 +153,8 @@ int keys_put_msg_row(const struct row_msg *row, unsigned char buf[KEYS_ROW_MAX])
 	wire_put_u64(&w, row->arrival_ms);
 	wire_put_u32(&w, row->late_len);
 	wire_put_u32(&w, row->flags);
+	wire_put_u32(&w, row->took_ms);
+	wire_put_u32(&w, row->lag_ms);
 	wire_put_u8(&w, row->ret);
 	wire_put_u32(&w, row->left);
 	wire_put_u32(&w, row->next);
@@ -176,6 +178,8 @@ int keys_get_msg_row(const void *data, size_t len, struct row_msg *row)
 	row->arrival_ms = wire_get_u64(&in);
 	row->late_len = wire_get_u32(&in);
 	row->flags = wire_get_u32(&in);
+	row->took_ms = wire_get_u32(&in);
+	row->lag_ms = wire_get_u32(&in);
 	row->ret = wire_get_u8(&in);
 	row->left = wire_get_u32(&in);
 	row->next = wire_get_u32(&in);

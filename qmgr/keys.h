@@ -29,7 +29,7 @@
 #define KEYS_DUE_MAX     (KEYS_DEST_MAX + KEYS_DUE_TAIL)
 #define KEYS_META_IDS    "ids" /* no name or ID up to this one may be given out again */
 #define KEYS_META_FORMAT "format"
-#define KEYS_FORMAT      "6" /* changes with any key or row: another one is put aside, rebuilt */
+#define KEYS_FORMAT      "7" /* changes with any key or row: another one is put aside, rebuilt */
 #define KEYS_CLASS_MAX   32  /* bytes of a class's name that a row keeps */
 #define KEYS_SENDER_MAX  256 /* bytes of a recipient's own sender */
 #define KEYS_USER_MAX    64 /* bytes of who logged in; of a longer name nothing is kept */
@@ -87,6 +87,7 @@ struct row_msg {
 	uint64_t segment, offset;
 	uint64_t body_at, body_len, plain_len, arrival_ms;
 	uint32_t late_len, flags;
+	uint32_t took_ms, lag_ms; /* as in struct message */
 	uint8_t ret;   /* RFC 3461: 0 not said, 1 FULL, 2 HDRS */
 	uint32_t left; /* recipients that still live */
 	uint32_t next; /* the next recipient number an expansion may give */

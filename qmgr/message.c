@@ -94,6 +94,8 @@ struct message *message_load(uint64_t id, struct segment *segment, const struct 
 	msg->body_len = row->body_len;
 	msg->plain_len = row->plain_len;
 	msg->arrival_ms = row->arrival_ms;
+	msg->took_ms = row->took_ms;
+	msg->lag_ms = row->lag_ms;
 	msg->late_len = row->late_len;
 	msg->flags = row->flags;
 	msg->ret = row->ret;
@@ -148,6 +150,8 @@ void message_row(const struct message *msg, struct row_msg *row)
 	    .body_len = msg->body_len,
 	    .plain_len = msg->plain_len,
 	    .arrival_ms = msg->arrival_ms,
+	    .took_ms = msg->took_ms,
+	    .lag_ms = msg->lag_ms,
 	    .late_len = msg->late_len,
 	    .flags = msg->flags,
 	    .ret = msg->ret,

@@ -93,6 +93,8 @@ struct message {
 	struct message *next, *prev; /* of the segment's list, while !rowed */
 	uint64_t offset, body_at, body_len, plain_len, arrival_ms;
 	uint64_t read_ms; /* now_ms() when it was read: what its age is counted from */
+	uint32_t took_ms; /* its transmission to us, up to arrival_ms */
+	uint32_t lag_ms;  /* from arrival_ms until it was taken into the queue */
 	uint32_t late_len, flags;
 	uint32_t left; /* recipients that live, in memory or in the index only */
 	uint32_t next_number;

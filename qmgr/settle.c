@@ -71,6 +71,46 @@ static void end(struct rcpt *rcpt)
 	end_as(rcpt, rcpt->stage != STAGE_DELAYED);
 }
 
+/* put_seconds - ms as seconds with three decimals; printf() would cost more than all of the rest */
+static char *put_seconds(char *out, uint64_t ms)
+{
+	char digits[24], *d = digits + sizeof(digits);
+	uint64_t s = ms / 1000;
+	unsigned rest = (unsigned)(ms % 1000);
+	do
+		*--d = (char)('0' + s % 10);
+	while (s /= 10);
+	size_t n = (size_t)(digits + sizeof(digits) - d);
+	memcpy(out, d, n);
+	memcpy(out + n,
+	    (char[]){'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
+		(char)('0' + rest % 10)},
+	    4);
+	return out + n + 4;
+}
+
+#define DELAYS_MAX 128
+
+/*
+ * put_delays - a/b/c/d as Postfix has them: before the queue (from MAIL until it was taken), in the
+ * queue, for the connection (where this is its first message), for the transmission. The clock of
+ * one process may be a little ahead of another's.
+ */
+static size_t put_delays(
+    char out[DELAYS_MAX], const struct message *msg, const struct via *via, uint64_t age)
+{
+	uint64_t taken = msg->lag_ms < age ? msg->lag_ms : age;
+	uint64_t spent = (uint64_t)via->connect_ms + via->transfer_ms;
+	uint64_t queued = age - taken > spent ? age - taken - spent : 0;
+	char *p = put_seconds(out, (uint64_t)msg->took_ms + taken);
+	const uint64_t others[] = {queued, via->connect_ms, via->transfer_ms};
+	for (size_t i = 0; i < 3; i++) {
+		*p++ = '/';
+		p = put_seconds(p, others[i]);
+	}
+	return (size_t)(p - out);
+}
+
 /* log_end - the line of an attempt */
 static void log_end(const struct rcpt *rcpt, const char *result, const struct job_result *words,
     const struct via *via)
@@ -78,7 +118,8 @@ static void log_end(const struct rcpt *rcpt, const char *result, const struct jo
 	static const struct via none;
 	const struct message *msg = rcpt->msg;
 	const struct msg_bytes shown = members_shown(rcpt);
-	uint64_t now = now_ms();
+	char delays[DELAYS_MAX];
+	uint64_t now = now_ms(), age = now > msg->arrival_ms ? now - msg->arrival_ms : 0;
 	if (!via)
 		via = &none;
 	trace_result(rcpt, result, words);
@@ -90,9 +131,8 @@ static void log_end(const struct rcpt *rcpt, const char *result, const struct jo
 	    LOG_IF(via->address.len, LOG_BYTES("address", via->address.data, via->address.len)),
 	    LOG_IF(via->tls.len, LOG_BYTES("tls", via->tls.data, via->tls.len)),
 	    LOG_IF(via->kind == JOB_NOTICE, LOG_STR("kind", "notice")),
-	    LOG_U64("delay_ms", now > msg->arrival_ms ? now - msg->arrival_ms : 0),
-	    LOG_IF(via->connect_ms, LOG_U64("connect_ms", via->connect_ms)),
-	    LOG_IF(via->transfer_ms, LOG_U64("transfer_ms", via->transfer_ms)),
+	    LOG_U64("delay_ms", age + msg->took_ms),
+	    LOG_BYTES("delays", delays, put_delays(delays, msg, via, age)),
 	    LOG_IF(rcpt->attempts, LOG_U64("attempts", rcpt->attempts)),
 	    LOG_IF(words && words->code, LOG_U64("code", words->code)),
 	    LOG_IF(words && words->status.len,

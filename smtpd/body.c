@@ -14,6 +14,7 @@
 #include "lib/envelope.h"
 #include "lib/events.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "lib/qid.h"
 #include "lib/str.h"
 #include "smtpd/fixup.h"
@@ -23,7 +24,7 @@
 #include "smtpd/stream.h"
 
 #define ENVELOPE_FLAGS_AT 6    /* the flags are the envelope's first attribute: their value */
-#define ENVELOPE_FIXED    1280 /* at most, of everything but recipients, sender, HELO */
+#define ENVELOPE_FIXED    1290 /* at most, of everything but recipients, sender, HELO */
 #define ENVELOPE_RCPT     25   /* of one recipient beyond its address and ORCPT */
 #define ENVELOPE_NOTED    (HEADERS_NOTED * (HEADERS_NOTED_LEN + 6)) /* of header fields */
 #define LOG_RCPTS         900 /* bytes of recipients in the line of acceptance */
@@ -76,6 +77,7 @@ static void put_envelope(struct envelope_writer *w, const struct session *s, uin
 	envelope_put_u32(w, ENV_FLAGS, flags);
 	envelope_put_bytes(w, ENV_SENDER, tx->sender, strlen(tx->sender));
 	envelope_put_u64(w, ENV_ARRIVAL, (uint64_t)clock_wall_ms());
+	envelope_put_u32(w, ENV_TOOK, (uint32_t)(loop_ms() - tx->began_ms));
 	envelope_put_bytes(w, ENV_CLIENT, s->peer.address, strlen(s->peer.address));
 	envelope_put_bytes(w, ENV_HELO, s->helo, strlen(s->helo));
 	if (listen)

@@ -6,6 +6,7 @@
 
 #include "lib/addr_param.h"
 #include "lib/envelope.h"
+#include "lib/loop.h"
 #include "lib/str.h"
 #include "smtpd/address.h"
 #include "smtpd/commands.h"
@@ -101,6 +102,7 @@ static struct verdict begin(struct session *s)
 	s->tx = calloc(1, sizeof(*s->tx));
 	if (!s->tx)
 		return verdict_reply(452, "4.3.1", "Out of memory, try again later");
+	s->tx->began_ms = loop_ms();
 	s->tx->submitted = policy_submits(&s->peer);
 	if (!s->tx->submitted || !masquerade(&s->conf->masquerade, s->cmd.address,
 				     strlen(s->cmd.address), s->tx->sender))

@@ -86,6 +86,7 @@ struct tx {
 	bool submitted;         /* policy_submits(): header and long lines are mended */
 	struct fold fold;       /* then: over the body as it is stored; */
 	int64_t mended;         /* bytes that its header has grown by */
+	uint64_t began_ms; /* loop_ms() at MAIL */
 	int64_t whole_us; /* events_time() when its body was */
 	char message_id[128];
 };

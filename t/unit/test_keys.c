@@ -70,6 +70,8 @@ static void test_msg_row(void **state)
 				.plain_len = 5,
 				.arrival_ms = 6,
 				.late_len = 7,
+				.took_ms = 11,
+				.lag_ms = 12,
 				.flags = 8,
 				.ret = 2,
 				.left = 9,
@@ -83,6 +85,7 @@ static void test_msg_row(void **state)
 	assert_int_equal(keys_get_msg_row(buf, (size_t)len, &out), 0);
 	assert_true(out.segment == 1 && out.offset == 2 && out.body_at == 3 && out.body_len == 4);
 	assert_true(out.plain_len == 5 && out.arrival_ms == 6 && out.late_len == 7);
+	assert_true(out.took_ms == 11 && out.lag_ms == 12);
 	assert_true(out.flags == 8 && out.ret == 2 && out.left == 9 && out.next == 10);
 	assert_int_equal(out.sender.len, 3);
 	assert_memory_equal(out.envid.data, "env", 3);

@@ -335,6 +335,36 @@ static void test_stderr_time(void **state)
 	assert_non_null(strstr(line, "\",\"role\":\"qmgr\",\"level\":\"info\",\"event\":\"e\"}\n"));
 }
 
+/* the journal's stream is known by device and inode; lines there have a severity and no time */
+static void test_journal(void **state)
+{
+	struct stat st;
+	char stream[64];
+	(void)state;
+	assert_int_equal(fstat(pair[0], &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+	    (unsigned long long)st.st_ino);
+	unsetenv("JOURNAL_STREAM");
+	assert_false(log_journal(pair[0]));
+	setenv("JOURNAL_STREAM", stream, 1);
+	assert_true(log_journal(pair[0]));
+	assert_false(log_journal(pair[1]));
+	setenv("JOURNAL_STREAM", "nonsense", 1);
+	assert_false(log_journal(pair[0]));
+	unsetenv("JOURNAL_STREAM");
+	log_open(pair[0], log_target_named(log_target_name(LOG_TO_JOURNAL)), "qmgr", 1);
+	log_event(LOG_INFO, 0, "e");
+	assert_string_equal(take(), "<6>qmgr/1 - e\n");
+	log_warnx("x");
+	assert_string_equal(take(), "<4>qmgr/1 - warning: x\n");
+	log_set(LOG_FORMAT_JSON, LOG_INFO);
+	log_event(LOG_INFO, 0, "e");
+	assert_string_equal(
+	    take(), "<6>{\"role\":\"qmgr/1\",\"level\":\"info\",\"event\":\"e\"}\n");
+	assert_int_equal(log_target_named(NULL), LOG_TO_STDERR);
+	assert_int_equal(log_target_named("other"), LOG_TO_STDERR);
+}
+
 /* shout - a thread that logs */
 static void *shout(void *arg)
 {
@@ -444,6 +474,7 @@ int main(void)
 	    T(test_full_foreign_pipe),
 	    T(test_broken),
 	    T(test_stderr_time),
+	    T(test_journal),
 	    T(test_threads),
 	    T(test_fatal),
 	    T(test_idle_loop),
