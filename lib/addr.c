@@ -364,3 +364,27 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 	int n = addr_local_plain(a, x, sizeof(x)), m = addr_local_plain(b, y, sizeof(y));
 	return n >= 0 && n == m && !memcmp(x, y, (size_t)n);
 }
+
+/* unquote - the local part as it is meant: "a\"b" without quotes and backslashes */
+static void unquote(const char *text, size_t len, char *out, size_t size)
+{
+	size_t n = 0;
+	bool quoted = len >= 2 && text[0] == '"' && text[len - 1] == '"';
+	for (size_t i = quoted; i < len - quoted && n + 1 < size; i++) {
+		if (quoted && text[i] == '\\' && i + 1 < len - 1)
+			i++;
+		out[n++] = text[i];
+	}
+	out[n] = '\0';
+}
+
+/* addr_split - local part and domain */
+void addr_split(const char *address, char *local, char *domain, size_t size)
+{
+	const char *at = strrchr(address, '@');
+	size_t len = at ? (size_t)(at - address) : strlen(address);
+	domain[0] = '\0';
+	if (at && str_copy(domain, size, at + 1) == 0)
+		str_lower(domain, domain, strlen(domain));
+	unquote(address, len, local, size);
+}

@@ -77,3 +77,9 @@ int addr_local_plain(const struct addr *a, char *out, size_t size);
  * length, -ENAMETOOLONG, or -EINVAL for what can't be in a local part at all (control characters).
  */
 int addr_local_quote(const char *plain, size_t n, char *out, size_t size);
+
+/*
+ * An address that was taken before as its local part, without quotes, and its domain in lower case
+ * ("" for none), each in size bytes: for comparing with patterns.
+ */
+void addr_split(const char *address, char *local, char *domain, size_t size);

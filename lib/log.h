@@ -48,11 +48,11 @@ enum log_target {
 	LOG_TO_JOURNAL,
 };
 
-/* "stderr", "syslog" or "journal", as master tells its children; and back: stderr for others. */
+/* "stderr", "syslog" or "journal", as master tells children; and back, stderr for others. */
 const char *log_target_name(enum log_target target);
 enum log_target log_target_named(const char *name);
 
-/* Whether descriptor fd is the journal's, by JOURNAL_STREAM in the environment (systemd.exec(5)). */
+/* Whether descriptor fd is the journal's, by JOURNAL_STREAM of systemd (systemd.exec(5)). */
 bool log_journal(int fd);
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };

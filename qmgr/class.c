@@ -16,12 +16,6 @@
 static struct class *table;
 static const struct conf *conf; /* in force; NULL: none yet */
 
-/* The built-in ones: what they have without a block, or where that doesn't say. */
-static const struct {
-	const char *name;
-	uint32_t weight;
-} built_in[] = {{CLASS_URGENT, 1000}, {CLASS_NORMAL, CLASS_WEIGHT}, {CLASS_BULK, 1}};
-
 /* rank_of - where its lanes come; others than the built-in ones lie around normal */
 static uint8_t rank_of(const char *name)
 {
@@ -44,16 +38,6 @@ static const struct conf_class *block_of(const char *name)
 	return NULL;
 }
 
-/* built_in_weight - of a name; 0: of none */
-static uint32_t built_in_weight(const char *name)
-{
-	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
-		if (!strcmp(built_in[i].name, name))
-			return built_in[i].weight;
-	}
-	return 0;
-}
-
 /* has_matcher - whether a block says which mail it is for */
 static bool has_matcher(const struct conf_class *block)
 {
@@ -65,11 +49,12 @@ static bool has_matcher(const struct conf_class *block)
 static void apply(struct class *class)
 {
 	const struct conf_class *block = block_of(class->name);
-	const char *name = block || built_in_weight(class->name) ? class->name : CLASS_NORMAL;
+	const char *name =
+	    block || classes_built_in_weight(class->name) ? class->name : CLASS_NORMAL;
 	if (!block && name != class->name)
 		block = block_of(CLASS_NORMAL);
 	class->configured = name == class->name && block && has_matcher(block);
-	class->weight = block && block->weight ? block->weight : built_in_weight(name);
+	class->weight = block && block->weight ? block->weight : classes_built_in_weight(name);
 	if (!class->weight)
 		class->weight = CLASS_WEIGHT;
 	class->lifetime = block ? block->lifetime : 0;

@@ -13,24 +13,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/classes.h"
 #include "lib/conf.h"
 #include "lib/hash.h"
 #include "lib/msg.h"
 #include "qmgr/keys.h"
 
-#define CLASS_URGENT "urgent"
-#define CLASS_NORMAL "normal"
-#define CLASS_BULK   "bulk"
-
-#define CLASS_WEIGHT 10
-#define CLASSES_MAX  250 /* known at a time; a further one is taken for normal */
-
 struct class
 {
-	uint8_t rank;      /* first byte of its lanes: urgent comes first, bulk last */
-	bool configured;   /* a block of the configuration puts mail into it */
-	uint32_t weight;   /* its share where classes compete */
-	uint64_t lifetime; /* ms until its mail expires */
+	uint8_t rank;       /* first byte of its lanes: urgent comes first, bulk last */
+	bool configured;    /* a block of the configuration puts mail into it */
+	uint32_t weight;    /* its share where classes compete */
+	uint64_t lifetime;  /* ms until its mail expires */
 	const char *source; /* that it leaves from; "": as its route or sender says */
 	UT_hash_handle hh;
 	char name[KEYS_CLASS_MAX + 1];

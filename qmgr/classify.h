@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Which class a new recipient belongs to. Everything that a block of the configuration names has to
- * match (of a list one entry); of several matching blocks the one that names more kinds of things
- * counts, then the larger weight, then the title. Mail that says Precedence: bulk, list or junk is
- * bulk where no block matches; List-Id alone says nothing, people write to each other through
- * lists.
- */
+/* Which class a new recipient belongs to: lib/classes.h, for the message at hand. */
 #pragma once
 
 #include <stddef.h>

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "lib/addr.h"
 #include "lib/child.h"
 #include "lib/conf.h"
 #include "lib/str.h"
@@ -23,28 +24,10 @@
 #define PART_MAX  320 /* a path has at most 256 octets */
 #define TITLE_MAX 80  /* bytes of a route's title in a destination's name */
 
-/* unquote - the local part as it is meant: "a\"b" without quotes and backslashes */
-static void unquote(const char *text, size_t len, char *out, size_t size)
-{
-	size_t n = 0;
-	bool quoted = len >= 2 && text[0] == '"' && text[len - 1] == '"';
-	for (size_t i = quoted; i < len - quoted && n + 1 < size; i++) {
-		if (quoted && text[i] == '\\' && i + 1 < len - 1)
-			i++;
-		out[n++] = text[i];
-	}
-	out[n] = '\0';
-}
-
 /* route_split - local part and domain */
 void route_split(const char *address, char *local, char *domain, size_t size)
 {
-	const char *at = strrchr(address, '@');
-	size_t len = at ? (size_t)(at - address) : strlen(address);
-	domain[0] = '\0';
-	if (at && str_copy(domain, size, at + 1) == 0)
-		str_lower(domain, domain, strlen(domain));
-	unquote(address, len, local, size);
+	addr_split(address, local, domain, size);
 }
 
 /* put - text behind what is there; the new length, at most size - 1 */

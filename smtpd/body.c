@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/classes.h"
 #include "lib/clock.h"
 #include "lib/counters.h"
 #include "lib/envelope.h"
@@ -27,6 +28,7 @@
 #define ENVELOPE_FIXED    1290 /* at most, of everything but recipients, sender, HELO */
 #define ENVELOPE_RCPT     25   /* of one recipient beyond its address and ORCPT */
 #define ENVELOPE_NOTED    (HEADERS_NOTED * (HEADERS_NOTED_LEN + 6)) /* of header fields */
+#define LOG_CLASSED       100 /* recipients whose classes are named there */
 #define LOG_RCPTS         900 /* bytes of recipients in the line of acceptance */
 
 static const struct verdict more = {.act = ACT_REPLY};
@@ -58,18 +60,19 @@ struct verdict body_error(int error)
 }
 
 /* put_noted - header fields that classes look at */
-static void put_noted(struct envelope_writer *w, const struct session *s)
+static void put_noted(struct envelope_writer *w, struct session *s)
 {
 	const struct parcel *p = s->tx->parcel;
 	struct msg_bytes noted[HEADERS_NOTED];
 	size_t n = headers_note((const char *)p->buf + p->body, p->end - p->body, s->conf, noted);
 
+	s->tx->noted = n > 0;
 	for (size_t i = 0; i < n; i++)
 		envelope_put_bytes(w, ENV_HEADER, noted[i].data, noted[i].len);
 }
 
 /* put_envelope - everything that is known of the message; flags first, see ENVELOPE_FLAGS_AT */
-static void put_envelope(struct envelope_writer *w, const struct session *s, uint32_t flags)
+static void put_envelope(struct envelope_writer *w, struct session *s, uint32_t flags)
 {
 	const struct tx *tx = s->tx;
 	const struct conf_listen *listen = s->peer.listen;
@@ -97,6 +100,36 @@ static void put_envelope(struct envelope_writer *w, const struct session *s, uin
 		struct envelope_rcpt rcpt = tx_next_rcpt(tx, &pos);
 		envelope_put_rcpt(w, &rcpt);
 	}
+}
+
+/*
+ * name_classes - of the first recipients, each once. smtpd has no other use for them; where the
+ * configuration has none, and the message says nothing itself, it costs nothing.
+ */
+static void name_classes(const struct session *s, const struct envelope_writer *w)
+{
+	static struct classes classes;
+	struct tx *tx = s->tx;
+	struct envelope env;
+	char address[ADDR_SIZE];
+	size_t pos = 0, n = 0;
+
+	if ((!s->conf->nclass && !tx->noted) || !log_wants(LOG_INFO) ||
+	    envelope_read(w->data, w->len, &env) != 0)
+		return;
+	classes_match(&classes, s->conf, &env, w->data, w->len);
+	for (unsigned i = 0; i < LOG_CLASSED && pos < tx->rcpts_len; i++) {
+		struct envelope_rcpt rcpt = tx_next_rcpt(tx, &pos);
+		str_copy_n(address, sizeof(address), rcpt.address.data, rcpt.address.len);
+		const char *name = classes_pick(&classes, address);
+		size_t len = strlen(name);
+		if (strstr(tx->class, name) || n + len + 2 > sizeof(tx->class))
+			continue;
+		n += (size_t)snprintf(
+		    tx->class + n, sizeof(tx->class) - n, "%s%s", n ? "," : "", name);
+	}
+	if (strcmp(tx->class, CLASS_NORMAL) == 0)
+		tx->class[0] = '\0';
 }
 
 /* body_mends - does this listener mend line ends? */
@@ -219,6 +252,8 @@ static void put_front(struct session *s, bool whole)
 	put_envelope(&w, s, flags_of(tx));
 	int error = w.error;
 	if (!error)
+		name_classes(s, &w);
+	if (!error)
 		error = parcel_front(tx->parcel, w.data, w.len, lines, len, id_at);
 	if (error) {
 		log_warnc(error, "cannot put together an envelope");
@@ -256,7 +291,8 @@ static void log_accept(const struct session *s, const struct parcel *p)
 	    LOG_IF(s->peer.user[0], LOG_STR("user", s->peer.user)),
 	    LOG_IF(s->peer.kind == PEER_NOTICE, LOG_U64("notice", 1)), LOG_STR("from", tx->sender),
 	    LOG_BYTES("to", to, n), LOG_U64("rcpts", tx->nrcpts), LOG_U64("size", p->plain_len),
-	    LOG_IF(tx->message_id[0], LOG_STR("message_id", tx->message_id)));
+	    LOG_IF(tx->message_id[0], LOG_STR("message_id", tx->message_id)),
+	    LOG_IF(tx->class[0], LOG_STR("class", tx->class)));
 }
 
 /* accepted - count and log, and what the client is told */

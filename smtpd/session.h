@@ -88,6 +88,8 @@ struct tx {
 	int64_t mended;         /* bytes that its header has grown by */
 	uint64_t began_ms; /* loop_ms() at MAIL */
 	int64_t whole_us; /* events_time() when its body was */
+	bool noted;     /* it has header fields that classes look at */
+	char class[64]; /* of its recipients, for the log; "": nothing but normal */
 	char message_id[128];
 };
 

@@ -10,8 +10,8 @@ from harness import HOST, wait_for
 from smtp import message
 from test_bytes import local_user
 
-ACCEPT = ["client", "helo", "listener", "from", "to", "rcpts", "size", "message_id"]
-DELIVERY = ["from", "to", "result", "site", "relay", "address", "delay_ms", "delays", "attempts", "code", "dsn", "reply"]
+ACCEPT = ["client", "helo", "listener", "from", "to", "rcpts", "size", "message_id", "class"]
+DELIVERY = ["from", "to", "result", "class", "site", "relay", "address", "delay_ms", "delays", "attempts", "code", "dsn", "reply"]
 REFUSE = ["client", "helo", "stage", "from", "to", "code", "status", "reason"]
 
 
@@ -36,7 +36,7 @@ def lines(b, event, form):
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_what_becomes_of_mail(house, form):
     hop = house.sink(refuse={"RCPT": lambda line: "550 5.1.1 no \"such\" user=x" if "bad@" in line else None})
-    b = house.baton(route=hop, relay_from='"127.0.0.1"', log_format=form)
+    b = house.baton(route=hop, log_format=form, text='class "promo" { recipient = "good@other.test"  weight = 3 }')
     c = b.smtp()
     c.send(f"{local_user()}@{HOST}", ["good@other.test", "bad@other.test"], message("two"))
     hop.wait(1, 30)
@@ -45,7 +45,6 @@ def test_what_becomes_of_mail(house, form):
     c.cmd("MAIL FROM:<a b@client.example.test>", 501)
     c.cmd(f"MAIL FROM:<a@client.example.test>", 250)
     c.cmd("RCPT TO:<nobody-of-that-name@" + HOST + ">", 550)
-    # from another address of this host: no right to relay
     b.tool("sendmail", "-f", "me@" + HOST, "d@other.test", stdin=b"Subject: here\n\nx\n")
     hop.wait(2, 30)
     b.wait_empty()
@@ -57,6 +56,7 @@ def test_what_becomes_of_mail(house, form):
     got = dict(pairs)
     assert got["client"] == "127.0.0.1" and got["helo"] == "client.example.test" and got["listener"] == "test"
     assert got["from"] == f"{local_user()}@{HOST}" and got["to"] == "good@other.test,bad@other.test" and got["rcpts"] == "2"
+    assert got["class"] == "promo,normal"
     assert int(got["size"]) > 100 and "@" in got["message_id"]
     assert head["role"].startswith("smtpd/") and re.fullmatch(r"[0-9A-Z]{11}", head["id"]) and head["level"] == "info"
     assert dict(notice[1])["notice"] == "1" and dict(notice[1])["from"] == ""
@@ -67,6 +67,7 @@ def test_what_becomes_of_mail(house, form):
     bounced, notified = [dict(p) for h, p in ends if dict(p)["to"] == "bad@other.test"]
     assert [k for k, _ in sent] == [k for k in DELIVERY if k != "attempts"]
     got = dict(sent)
+    assert got["class"] == "promo" and "class" not in bounced and "class" not in dict(notice[1])
     assert (got["result"], got["code"], got["relay"]) == ("sent", "250", "127.0.0.1")
     assert (bounced["result"], bounced["code"], bounced["dsn"]) == ("bounced", "550", "5.1.1")
     assert bounced["reply"] == 'no "such" user=x' and notified["result"] == "notified" and notified["kind"] == "notice"
