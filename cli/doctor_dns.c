@@ -117,8 +117,8 @@ void check_resolver(struct doctor *d)
 	    "`batonctl dns --stats` shows each",
 	    d->conf->resolver.servers.n ? "resolver.servers" : "/etc/resolv.conf");
 	if (d->dns_dead)
-		finding(d, asks_dns(d->conf) ? LEVEL_FAIL : LEVEL_WARNING, fix,
-		    "no resolver answers (%s): %s", a.text[0] ? a.text : "silence",
+		finding(d, asks_dns(d->conf) ? LEVEL_FAIL : LEVEL_WARNING, fix, "%s: %s",
+		    strstr(a.text, "resolver") ? a.text : "no resolver answers",
 		    asks_dns(d->conf) ? "mail whose way the DNS has to say waits"
 				      : "no route needs it, all go to addresses");
 	else if (a.took_us > 1000000)
