@@ -18,7 +18,8 @@
 
 static struct message *table;
 static unsigned rcpts_in_memory;
-static unsigned young; /* messages without rows */
+static struct rcpt *found; /* by rcpt_find(), NULL: none, or it is gone */
+static unsigned young;     /* messages without rows */
 
 static const char *const state_names[RCPT_STATES] = {
     [RCPT_NEW] = "new",
@@ -265,16 +266,16 @@ struct rcpt *rcpt_load(struct message *msg, uint32_t number, const struct row_rc
 	return rcpt;
 }
 
-/* rcpt_find - by number */
+/* rcpt_find - rows come in order: it is mostly the one behind the last that was found */
 struct rcpt *rcpt_find(const struct message *msg, uint32_t number)
 {
-	struct rcpt *rcpt;
-	DL_FOREACH2(msg->rcpts, rcpt, sib_next)
-	{
-		if (rcpt->number == number)
-			return rcpt;
-	}
-	return NULL;
+	struct rcpt *rcpt = found && found->msg == msg ? found : NULL;
+	if (rcpt && rcpt->number < number)
+		rcpt = rcpt->sib_next;
+	if (!rcpt || rcpt->number != number)
+		DL_SEARCH_SCALAR2(msg->rcpts, rcpt, number, number, sib_next);
+	found = rcpt ? rcpt : found;
+	return rcpt;
 }
 
 /* rcpt_enter - from which state which other may be entered is checked here */
@@ -377,6 +378,8 @@ void rcpt_free(struct rcpt *rcpt)
 {
 	if (rcpt->write != WRITE_CLEAN || rcpt->job)
 		log_bug("a recipient is freed while %s", rcpt->job ? "flying" : "unwritten");
+	if (found == rcpt)
+		found = NULL;
 	DL_DELETE2(rcpt->msg->rcpts, rcpt, sib_prev, sib_next);
 	if (rcpt->dest)
 		rcpt->dest->refs--;
