@@ -3,10 +3,11 @@ import grp
 import os
 import pwd
 import re
+import socket
 
 import pytest
 
-from harness import HOST, children, wait_for
+from harness import HOST, children, free_port, wait_for
 from people import FIRST, People, ROLES as USERS
 
 MAIL_USER, MAIL_UID = "baton-test", 64200
@@ -47,6 +48,20 @@ def test_the_network_roles_see_an_empty_root(as_root):
     for role in ("smtpd", "deliver", "dnscache"):
         for pid in b.pids(role):
             assert os.listdir(f"/proc/{pid}/root/") == [], role
+    b.stop()
+
+
+def test_figures_come_out_of_the_empty_root(as_root):
+    """The worker that serves them was given the board before it was locked in; batonctl reads the same."""
+    port = free_port()
+    b = as_root(text=f'metrics {{ address = "127.0.0.1:{port}" }}')
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+        s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        got = b""
+        while chunk := s.recv(65536):
+            got += chunk
+    assert got.startswith(b"HTTP/1.1 200 OK\r\n") and b'\nbaton_processes{role="smtpd"} 2\n' in got
+    assert "nothing is wrong" in b.ctl("status")
     b.stop()
 
 
