@@ -25,13 +25,14 @@ static size_t all_bytes;
 /* parcel_buffer_new - from the kept ones where that fits */
 unsigned char *parcel_buffer_new(size_t size)
 {
+	size_t whole = (size + PARCEL_PAGE - 1) / PARCEL_PAGE * PARCEL_PAGE;
 	unsigned char *buf;
 	if (size == PARCEL_SMALL && kept) {
 		buf = (unsigned char *)kept;
 		kept = kept->next;
 		nkept--;
 	} else {
-		buf = size == PARCEL_SMALL ? malloc(size) : aligned_alloc(PARCEL_PAGE, size);
+		buf = size <= PARCEL_SMALL ? malloc(size) : aligned_alloc(PARCEL_PAGE, whole);
 	}
 	if (buf)
 		all_bytes += size;
