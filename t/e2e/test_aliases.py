@@ -216,11 +216,13 @@ def test_names_with_domains(house):
         "info: all@other.test\ninfo@a.test: a@other.test\n@b.test: @c.other.test, copy@other.test\n"
         f"both: info@a.test, info@{HOST}, INFO@A.test\n{user}@a.test: {user}, user@other.test\n"))
     b.smtp().send(FROM, ["info@A.test", "info+tag@a.test", f"info@{HOST}", "Joe+x@b.test"], message("one"))
+    wait_for(lambda: sum(len(m.to) for m in sink.messages) >= 4, 20)
     b.wait_empty()
     assert sorted(r for m in sink.messages for r in m.to) == [
         "Joe+x@c.other.test", "a@other.test", "all@other.test", "copy@other.test"]
     sink.messages.clear()
     b.smtp().send(FROM, [f"both@{HOST}", f"{user}@a.test"], message("two"))
+    wait_for(lambda: sum(len(m.to) for m in sink.messages) >= 3 and b.maildir(user), 20)
     b.wait_empty()
     assert sorted(r for m in sink.messages for r in m.to) == ["a@other.test", "all@other.test", "user@other.test"]
     assert len(b.maildir(user)) == 1

@@ -135,7 +135,7 @@ def test_a_tag_has_a_file_of_its_own(at_home):
     at_home.home.write(".forward+news", f"news@other.test\n|cat > {out}.new && mv {out}.new {out}\n")
     user, host = at_home.me.split("@")
     at_home.b.smtp().send(FROM, [f"{user}+news@{host}", f"{user}+x@{host}", f'"{user}+../.forward+news"@{host}'], message("tags"))
-    wait_for(lambda: at_home.home.read("out"), 20)
+    wait_for(lambda: at_home.home.read("out") and sum(len(m.to) for m in at_home.hop.messages) >= 2, 20)
     at_home.b.wait_empty()
     assert sorted(to for m in at_home.hop.messages for to in m.to) == ["all@other.test", "news@other.test"]
     assert not inbox(at_home)
