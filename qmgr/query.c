@@ -46,6 +46,8 @@ struct query {
 	unsigned slow; /* of them: those to be changed */
 	bool more;
 	int err;
+	bool missed;      /* rows that had ended by the time they were looked at */
+	unsigned repeats; /* walks that found nothing but those */
 	/* the answer */
 	struct query_totals totals;
 	uint64_t flying;      /* changed, but a worker has them */
@@ -236,8 +238,10 @@ static void one(struct query *q, const struct row *row)
 	char text[WHY_TEXT_MAX];
 	struct query_rcpt rcpt;
 	struct verbs_at at;
-	if (!verbs_view(row, &rcpt, &at))
-		return; /* it has ended meanwhile */
+	if (!verbs_view(row, &rcpt, &at)) {
+		q->missed = true; /* it has ended meanwhile; perhaps others stand for it */
+		return;
+	}
 	if (!wanted(q, &rcpt, &at))
 		return;
 	q->totals.recipients++;
@@ -292,9 +296,31 @@ static void log_change(const struct query *q)
 	    LOG_U64("recipients", q->totals.recipients));
 }
 
+/* start - after a commit of all that is only in memory */
+static void start(struct query *q)
+{
+	batch_write_all();
+	batch_wait(&q->wait, false);
+}
+
+/* repeat - a walk that found only what had ended: its members may have come in behind it */
+static bool repeat(struct query *q)
+{
+	if (q->change || q->totals.recipients || !q->missed || ++q->repeats > QUERY_REPEATS)
+		return false;
+	q->missed = false;
+	q->at_id = 0;
+	q->at_number = 0;
+	q->at_index = 0;
+	start(q);
+	return true;
+}
+
 /* last_slice - the answer's end */
 static void last_slice(struct query *q)
 {
+	if (repeat(q))
+		return;
 	if (q->change) {
 		if (!q->dry_run) {
 			verbs_end(q->verb, &q->filter);
@@ -392,13 +418,6 @@ static struct query *begin(struct chan *chan, struct msg_bytes filter, const str
 	rows_init(&q->rows);
 	query_rows_init(&q->out, q->out_bytes, sizeof(q->out_bytes));
 	return q;
-}
-
-/* start - after a commit of all that is only in memory */
-static void start(struct query *q)
-{
-	batch_write_all();
-	batch_wait(&q->wait, false);
 }
 
 /* query_list - tool_list */
