@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 
 #define CONN_READ_MAX    (64u << 10)
-#define CONN_READ_THRIFT (4u << 10) /* under conn_thrift() */
+#define CONN_READ_THRIFT (4u << 10)   /* under conn_thrift() */
 #define CONN_REST_MAX    (256u << 10) /* bytes conn_read_rest() takes in */
 #define CONN_FINISH_MS   30000        /* for output that is left when conn_finish() is called */
 #define CONN_SHAKES_TURN 8 /* steps of TLS handshakes, some of which take 1 ms, in one turn */
@@ -78,8 +78,11 @@ struct evbuffer *conn_input(struct conn *conn);
 struct conn_place {
 	/* Its size, and where it is; 0: into the input buffer, as ever. */
 	size_t (*place)(void *arg, char **at);
-	/* So much came there. What isn't kept goes into conn_input(); CONN_INPUT follows. */
-	void (*placed)(void *arg, const char *at, size_t n);
+	/*
+	 * So much came there. What isn't kept goes into conn_input(); CONN_INPUT follows. -E...
+	 * ends the connection as an error of reading does, else 0.
+	 */
+	int (*placed)(void *arg, const char *at, size_t n);
 };
 void conn_set_place(struct conn *conn, const struct conn_place *place);
 /* Append here; it leaves at the end of the turn. */

@@ -159,8 +159,9 @@ static bool read_placed(const struct conn *conn, ssize_t *n)
 	if (!room)
 		return false;
 	*n = conn_receive(conn, at, room);
-	if (*n > 0)
-		conn->place->placed(conn->arg, at, (size_t)*n);
+	int err = *n > 0 ? conn->place->placed(conn->arg, at, (size_t)*n) : 0;
+	if (err)
+		*n = err;
 	return true;
 }
 

@@ -22,7 +22,7 @@ struct recall {
 	struct done *ended;
 	size_t nended;
 	int err;
-	bool kept;
+	bool kept, telling;
 	recall_done *done;
 	void *arg;
 };
@@ -84,7 +84,9 @@ static void run(struct work *work)
 static void finished(struct work *work)
 {
 	struct recall *r = (struct recall *)work;
+	r->telling = true;
 	r->done(r, r->arg);
+	r->telling = false;
 	if (!r->kept)
 		recall_free(r);
 }
@@ -101,6 +103,10 @@ void recall_free(const struct recall *kept)
 	struct recall *r = (struct recall *)kept;
 	if (!r)
 		return;
+	if (r->telling) { /* kept and given back in one call: finished() still looks at it */
+		r->kept = false;
+		return;
+	}
 	wire_out_free(&r->rows);
 	free(r->ended);
 	free(r);

@@ -359,14 +359,15 @@ static size_t on_place(void *arg, char **at)
 	return session_place(c->session, at);
 }
 
-/* on_placed - what is no body is looked at like any input. The client may be gone afterwards */
-static void on_placed(void *arg, const char *at, size_t n)
+/* on_placed - what is no body is looked at like any input */
+static int on_placed(void *arg, const char *at, size_t n)
 {
 	struct client *c = arg;
-	size_t used = session_placed(c->session, at, n);
-	c->came += used;
-	if (used < n && evbuffer_add(conn_input(c->conn), at + used, n - used) < 0)
-		hang_up(c);
+	ssize_t used = session_placed(c->session, at, n, conn_input(c->conn));
+	if (used < 0)
+		return (int)used;
+	c->came += (size_t)used;
+	return 0;
 }
 
 /* client_new - greeted at once */

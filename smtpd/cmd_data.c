@@ -180,12 +180,17 @@ size_t data_place(struct session *s, char **at)
 	return room;
 }
 
-/* data_placed - the end, and what might be one, is left to data_feed() */
-size_t data_placed(struct session *s, const char *at, size_t n)
+/*
+ * data_placed - the end, and what might be one, is left to data_feed(). It is put away first: where
+ * a line is broken the body grows over it
+ */
+ssize_t data_placed(struct session *s, const char *at, size_t n, struct evbuffer *rest)
 {
 	struct tx *tx = s->tx;
 	size_t used;
 	dot_feed(&tx->dot, at, n, &used);
+	if (used < n && evbuffer_add(rest, at + used, n - used) < 0)
+		return -ENOMEM;
 	if (!tx->submitted || fold_passes(&tx->fold, at, used)) {
 		parcel_added(tx->parcel, used);
 	} else {
@@ -193,5 +198,5 @@ size_t data_placed(struct session *s, const char *at, size_t n)
 		memcpy(copy, at, used);
 		body_add(s, copy, used);
 	}
-	return used;
+	return (ssize_t)used;
 }

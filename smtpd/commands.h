@@ -69,7 +69,7 @@ struct verdict data_run(struct session *s);
 struct verdict data_feed(struct session *s, struct evbuffer *in, size_t *turn);
 /* session_place() and session_placed(), in SMTP_DATA. */
 size_t data_place(struct session *s, char **at);
-size_t data_placed(struct session *s, const char *at, size_t n);
+ssize_t data_placed(struct session *s, const char *at, size_t n, struct evbuffer *rest);
 
 /* cmd_bdat.c */
 struct verdict bdat_check(struct session *s, struct args args);

@@ -381,9 +381,9 @@ size_t session_place(struct session *s, char **at)
 }
 
 /* session_placed - for cmd_data.c */
-size_t session_placed(struct session *s, const char *at, size_t n)
+ssize_t session_placed(struct session *s, const char *at, size_t n, struct evbuffer *rest)
 {
-	return data_placed(s, at, n);
+	return data_placed(s, at, n, rest);
 }
 
 /* session_feed - what lies in the buffer, until something must be waited for */

@@ -86,10 +86,10 @@ struct tx {
 	bool submitted;         /* policy_submits(): header and long lines are mended */
 	struct fold fold;       /* then: over the body as it is stored; */
 	int64_t mended;         /* bytes that its header has grown by */
-	uint64_t began_ms; /* loop_ms() at MAIL */
-	int64_t whole_us; /* events_time() when its body was */
-	bool noted;     /* it has header fields that classes look at */
-	char class[64]; /* of its recipients, for the log; "": nothing but normal */
+	uint64_t began_ms;      /* loop_ms() at MAIL */
+	int64_t whole_us;       /* events_time() when its body was */
+	bool noted;             /* it has header fields that classes look at */
+	char class[64];         /* of its recipients, for the log; "": nothing but normal */
 	char message_id[128];
 };
 
@@ -118,8 +118,8 @@ struct session {
 	session_then *then;         /* after the latter two */
 	struct auth_exchange *auth; /* in SMTP_AUTH only */
 	unsigned errors;
-	unsigned number; /* of this process's sessions */
-	bool tried_auth; /* AUTH was said, whatever came of it */
+	unsigned number;     /* of this process's sessions */
+	bool tried_auth;     /* AUTH was said, whatever came of it */
 	uint64_t chunk;      /* bytes of it that are still to come, in SMTP_BDAT and SMTP_DROP */
 	struct verdict drop; /* the reply behind it, in SMTP_DROP */
 	bool esmtp;          /* EHLO, not HELO */
@@ -172,11 +172,11 @@ bool session_feed(struct session *s, struct evbuffer *in, unsigned *budget);
 
 /*
  * While a large body comes: where its next bytes may be put, and how many, instead of into `in`,
- * which must be empty; 0: nowhere now. What came there: returns how many of them were body, the
- * others belong into `in`.
+ * which must be empty; 0: nowhere now. What came there: the body's bytes are kept, the others go
+ * into `rest`. Returns how many were body, or -ENOMEM.
  */
 size_t session_place(struct session *s, char **at);
-size_t session_placed(struct session *s, const char *at, size_t n);
+ssize_t session_placed(struct session *s, const char *at, size_t n, struct evbuffer *rest);
 
 /*
  * The handshake that the session waited for (WAIT_TLS) is done, and peer is what is known of the

@@ -24,7 +24,7 @@ def test_mx(house):
 
 def answers_read(b):
     """How many answers were read where dnscache told them, not asked for."""
-    count = re.search(r"(?m)^dns_answers_read +(\d+)", b.ctl("status"))
+    count = re.search(r"(?m)^dns_answers_read +(\d+)", b.ctl("status", "--counters"))
     return int(count.group(1)) if count else 0
 
 
