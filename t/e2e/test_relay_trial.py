@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness import free_port
+from harness import free_port, wait_for
 from logins import Logins
 from pki import Authority
 from test_auth import PASSWORD, USER, Server
@@ -39,6 +39,7 @@ def test_it_works(house, trial):
     steps = re.findall(r"^  (\w+) ", out, re.M)
     assert steps == ["DNS", "address", "TCP", "greeting", "EHLO", "TLS", "EHLO", "AUTH", "MAIL", "RCPT", "works"][:10], out
     assert "/verified" in out and "RCPT       <c@d.test> would get mail; nothing was sent" in out
+    wait_for(lambda: sink.commands[-1][1] == "QUIT", 10)  # sent last, and not waited for
     verbs = [line.split(" ")[0] for _, line in sink.commands]
     assert verbs[-4:] == ["MAIL", "RCPT", "RSET", "QUIT"] and "DATA" not in "".join(verbs), sink.commands
     assert ("MAIL FROM:<a@b.test>" in [line for _, line in sink.commands]) and not sink.messages
