@@ -537,6 +537,7 @@ def test_scanners_find_nothing(server, house):
         out = house.path(f"testssl{port}.json")
         subprocess.run(["testssl", "--quiet", "--color", "0", "--ip", "one", "--severity", "LOW", "--jsonfile", out, *extra,
                         f"{LOCAL}:{port}"], capture_output=True, timeout=800)
+        print(port, [(f["id"], f["severity"], f["finding"][:60]) for f in json.load(open(out))])
         found = [f for f in json.load(open(out)) if not f["id"].startswith(("cert", "DNS_")) and f["severity"] in
                  ("LOW", "MEDIUM", "HIGH", "CRITICAL")]
         assert found == [], found
