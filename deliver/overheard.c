@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OUTPUT_MAX 4096 /* bytes of commands that are shown at a time */
-
 /* with - the client's peer */
 static struct dialogue with(const struct client *c)
 {
@@ -44,26 +42,19 @@ void overheard_reply(const struct client *c)
 /* overheard_output - line by line */
 void overheard_output(const struct client *c, struct evbuffer *out, size_t before)
 {
-	char text[OUTPUT_MAX];
-	struct evbuffer_ptr at;
 	const struct dialogue d = with(c);
-	if (!dialogue_wanted(&d) || evbuffer_ptr_set(out, &at, before, EVBUFFER_PTR_SET) != 0)
-		return;
-	ssize_t n = evbuffer_copyout_from(out, &at, text, sizeof(text));
-	if (n > 0)
-		dialogue_say(&d, true, text, (size_t)n);
+	if (dialogue_wanted(&d))
+		dialogue_say_from(&d, true, out, before);
 }
 
 /* overheard_noted - in words */
 void overheard_noted(const struct client *c, bool ours, const char *fmt, ...)
 {
-	char text[200];
 	va_list ap;
 	const struct dialogue d = with(c);
 	if (!dialogue_wanted(&d))
 		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	dialogue_vnote(&d, ours, fmt, ap);
 	va_end(ap);
-	dialogue_note(&d, ours, "%s", text);
 }

@@ -108,14 +108,32 @@ void dialogue_say(const struct dialogue *with, bool ours, const char *text, size
 	}
 }
 
-/* dialogue_note - what isn't shown */
-void dialogue_note(const struct dialogue *with, bool ours, const char *fmt, ...)
+/* dialogue_say_from - what was put into a buffer last */
+void dialogue_say_from(const struct dialogue *with, bool ours, struct evbuffer *out, size_t before)
+{
+	char text[DIALOGUE_OUTPUT_MAX];
+	struct evbuffer_ptr at;
+	if (evbuffer_ptr_set(out, &at, before, EVBUFFER_PTR_SET) != 0)
+		return;
+	ssize_t n = evbuffer_copyout_from(out, &at, text, sizeof(text));
+	if (n > 0)
+		dialogue_say(with, ours, text, (size_t)n);
+}
+
+/* dialogue_vnote - what isn't shown */
+void dialogue_vnote(const struct dialogue *with, bool ours, const char *fmt, va_list ap)
 {
 	char text[256];
-	va_list ap;
-	va_start(ap, fmt);
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	if (n > 0)
 		put(with, ours, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+/* dialogue_note - likewise */
+void dialogue_note(const struct dialogue *with, bool ours, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	dialogue_vnote(with, ours, fmt, ap);
+	va_end(ap);
 }

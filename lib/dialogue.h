@@ -13,6 +13,8 @@
  */
 #pragma once
 
+#include <event2/buffer.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +66,12 @@ bool dialogue_wanted(const struct dialogue *with);
 /* One line for each line of the text; ours: we say it. Call only what dialogue_wanted() wants. */
 void dialogue_say(const struct dialogue *with, bool ours, const char *text, size_t len);
 
+/* The same for what a buffer holds behind its first `before` bytes, DIALOGUE_OUTPUT_MAX of it. */
+#define DIALOGUE_OUTPUT_MAX 4096
+void dialogue_say_from(const struct dialogue *with, bool ours, struct evbuffer *out, size_t before);
+
 /* The same with words of our own about what isn't shown: "(a message of 4096 bytes)". */
 void dialogue_note(const struct dialogue *with, bool ours, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+void dialogue_vnote(const struct dialogue *with, bool ours, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));

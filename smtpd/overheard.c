@@ -8,8 +8,6 @@
 #include "lib/str.h"
 #include "smtpd/commands.h"
 
-#define REPLY_MAX 4096 /* bytes of one reply that are shown */
-
 /* with - the session's client */
 static struct dialogue with(const struct session *s)
 {
@@ -47,27 +45,19 @@ void overheard_line(struct session *s, const char *line, size_t len)
 /* overheard_reply - line by line */
 void overheard_reply(const struct session *s, size_t before)
 {
-	char text[REPLY_MAX];
-	struct evbuffer_ptr at;
 	const struct dialogue d = with(s);
-	if (!s->out || !dialogue_wanted(&d) ||
-	    evbuffer_ptr_set(s->out, &at, before, EVBUFFER_PTR_SET) != 0)
-		return;
-	ssize_t n = evbuffer_copyout_from(s->out, &at, text, sizeof(text));
-	if (n > 0)
-		dialogue_say(&d, true, text, (size_t)n);
+	if (s->out && dialogue_wanted(&d))
+		dialogue_say_from(&d, true, s->out, before);
 }
 
 /* overheard_noted - in words */
 void overheard_noted(const struct session *s, bool ours, const char *fmt, ...)
 {
-	char text[200];
 	va_list ap;
 	const struct dialogue d = with(s);
 	if (!dialogue_wanted(&d))
 		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	dialogue_vnote(&d, ours, fmt, ap);
 	va_end(ap);
-	dialogue_note(&d, ours, "%s", text);
 }
