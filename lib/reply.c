@@ -101,12 +101,23 @@ static void keep(struct reply *r, const char *p, size_t n)
 	r->text[r->text_len] = '\0';
 }
 
+/* no_code - what it said instead, since that tells an administrator whom we are talking to */
+static enum reply_verdict no_code(struct reply *r, const char *p, size_t n)
+{
+	r->text_len = 0;
+	r->lines = 0;
+	keep(r, p, n < REPLY_QUOTE_MAX ? n : REPLY_QUOTE_MAX);
+	snprintf(r->quote, sizeof(r->quote), "reply without a code: \"%.*s\"", REPLY_QUOTE_MAX,
+	    r->text);
+	return bad(r, r->quote);
+}
+
 /* take_line - one line without its line end */
 static enum reply_verdict take_line(struct reply *r, const char *p, size_t n)
 {
 	const char *end = p + n;
 	if (n < 3 || p[0] < '2' || p[0] > '5' || !digit(p[1]) || !digit(p[2]))
-		return bad(r, "reply without a code");
+		return no_code(r, p, n);
 	if (n > 3 && p[3] != ' ' && p[3] != '-')
 		return bad(r, "reply without a space behind the code");
 	unsigned code =

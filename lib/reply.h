@@ -24,6 +24,7 @@ enum {
 	REPLY_LINE_MAX = 2048,    /* bytes with the line end; RFC 5321 4.5.3.1.5 says 512 */
 	REPLY_LINES_MAX = 256,    /* lines of one reply */
 	REPLY_TEXT_MAX = 8 * 512, /* bytes kept of a reply's text */
+	REPLY_QUOTE_MAX = 60,     /* bytes that `error` quotes of a line that isn't a reply */
 	REPLY_DSN_SIZE = 10,      /* a buffer for "5.999.999" with its NUL */
 };
 
@@ -45,7 +46,8 @@ struct reply {
 	size_t text_len;
 	bool cut;
 	unsigned lines;
-	const char *error;
+	const char *error; /* its words; good until the next call */
+	char quote[REPLY_QUOTE_MAX + 32];
 
 	bool open;      /* a line with "-" was seen, more belong to this reply */
 	size_t scanned; /* bytes of the current line in which no LF is */

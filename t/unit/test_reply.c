@@ -102,6 +102,24 @@ static void parse(const char *in, size_t step, bool chains, char *said)
 	evbuffer_free(b);
 }
 
+/* What isn't a reply is quoted, cut and made harmless, whatever was answered before. */
+static void test_quote(void **state)
+{
+	struct reply r;
+	size_t used;
+	char line[REPLY_LINE_MAX] = "250 2.1.0 fine\r\nHTTP/1.1 \x01 \"no\"\r\n";
+	(void)state;
+	reply_init(&r);
+	assert_int_equal(reply_feed(&r, line, strlen(line), &used), REPLY_OK);
+	assert_int_equal(reply_feed(&r, line + used, strlen(line) - used, &used), REPLY_BAD);
+	assert_string_equal(r.error, "reply without a code: \"HTTP/1.1 ? \"no\"\"");
+	memset(line, 'x', sizeof(line));
+	memcpy(line + 1000, "\r\n", 2);
+	reply_init(&r);
+	assert_int_equal(reply_feed(&r, line, 1002, &used), REPLY_BAD);
+	assert_int_equal(strlen(r.error), strlen("reply without a code: \"\"") + REPLY_QUOTE_MAX);
+}
+
 static void test_table(void **state)
 {
 	(void)state;
@@ -187,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_quote),
 	    cmocka_unit_test(test_long_line),
 	    cmocka_unit_test(test_many_lines),
 	    cmocka_unit_test(test_lines),
