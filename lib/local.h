@@ -39,7 +39,7 @@
  * counts as 4xx: it died or took longer than LOCAL_TIME_MAX_S, after which master kills it.
  *
  * LOCAL_EXPANDED_LINE is the answer of "read": the user's .forward names others. Members follow,
- * one a line (qmgr/members.h), at most LOCAL_MEMBERS_MAX bytes, and a line with a dot.
+ * one a line (qmgr/member.h), at most LOCAL_MEMBERS_MAX bytes, and a line with a dot.
  */
 #pragma once
 

@@ -42,7 +42,7 @@ typedef void aliases_done(bool ok, const char *words, void *arg);
 void aliases_rebuild(aliases_done *done, void *arg);
 
 /*
- * The members of an alias as qmgr takes them (qmgr/members.h), included lists in their place,
+ * The members of an alias as qmgr takes them (qmgr/member.h), included lists in their place,
  * nobody twice. Of a name with a domain a member without one is at `origin`; @domain gets `local`,
  * the local part that was asked for. Commands and files are named by their digest; in an included
  * list they may not be. Returns 0; -EINVAL, having logged why, when a list can't be read or has

@@ -15,7 +15,7 @@
  * At a hosted domain (`virtual`) neither names without a domain count nor users of the host nor
  * catch_all; its postmaster is ours.
  *
- * Whether the user's .forward counts is another's question (qmgr/members.h).
+ * Whether the user's .forward counts is another's question (qmgr/member.h).
  */
 #pragma once
 

@@ -17,7 +17,7 @@ void ended_watch(uint64_t id);
 /* Whether it is one of these. */
 bool ended_watches(uint64_t id);
 
-/* A recipient has ended that has this key (members_key()); of no watched message: nothing. */
+/* A recipient has ended that has this key (member_key()); of no watched message: nothing. */
 void ended_note(uint64_t id, uint64_t key, uint32_t number, uint32_t parent);
 
 bool ended_has(uint64_t id, uint64_t key);

@@ -14,6 +14,7 @@
 #include "qmgr/dest.h"
 #include "qmgr/ended.h"
 #include "qmgr/links.h"
+#include "qmgr/member.h"
 #include "qmgr/members.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
@@ -289,7 +290,7 @@ void expand_answer(const struct msg_keeper_expand_is *m)
 	HASH_FIND(hh, asked, &m->request, sizeof(m->request), q);
 	if (!q)
 		return;
-	members_by_domain(m->by_domain);
+	member_by_domain(m->by_domain);
 	if (m->verdict == KEEPER_ALIAS && collect(q, m->members) != 0)
 		settle_deferred(drop(q), "4.3.0", "the alias has too many members");
 	else if (m->verdict == KEEPER_ALIAS && !m->last)

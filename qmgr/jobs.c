@@ -10,7 +10,7 @@
 #include "lib/log.h"
 #include "qmgr/dest.h"
 #include "qmgr/links.h"
-#include "qmgr/members.h"
+#include "qmgr/member.h"
 #include "qmgr/message.h"
 #include "qmgr/report.h"
 #include "qmgr/segments.h"
@@ -57,7 +57,7 @@ static struct box box_of(const struct rcpt *rcpt, const struct conf *conf)
 	}
 	if (!(rcpt->flags & RCPTF_ENTRY))
 		return box;
-	bool alias = members_entry(rcpt, &box.user, &box.mailbox);
+	bool alias = member_entry(rcpt, &box.user, &box.mailbox);
 	box.kind = alias ? LOCAL_ALIAS : LOCAL_FORWARD;
 	if (alias) /* name and digest: they stand side by side */
 		box.mailbox = msg_bytes(box.user.data, box.user.len + 1 + box.mailbox.len);

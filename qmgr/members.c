@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A table of what the message has is made for each expansion: a list of 100,000 must not be walked
- * for each of its members. What a user's process says isn't trusted: it may name its own entries
- * and its own mailbox only.
+ * for each of its members.
  */
 #include "qmgr/members.h"
 
@@ -11,31 +10,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <xxhash.h>
 
 #include "lib/addr_param.h"
-#include "lib/child.h"
 #include "lib/clock.h"
 #include "lib/envelope.h"
 #include "lib/hash.h"
 #include "lib/job.h"
-#include "lib/local.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/str.h"
 #include "qmgr/batch.h"
-#include "qmgr/class.h"
-#include "qmgr/dest.h"
 #include "qmgr/donelist.h"
 #include "qmgr/ended.h"
 #include "qmgr/expand.h"
+#include "qmgr/member.h"
 #include "qmgr/message.h"
 #include "qmgr/recall.h"
 #include "qmgr/route.h"
 #include "qmgr/settle.h"
-
-#define TEXT_MAX (MEMBERS_ADDRESS_MAX + 64) /* an address and what an entry needs */
 
 /* What the message has already. */
 struct known {
@@ -76,34 +68,6 @@ struct take {
 	unsigned members, added, looped, over, bad;
 };
 
-static bool by_domain;
-
-/* members_by_domain - as keeper says */
-void members_by_domain(bool yes)
-{
-	by_domain = yes;
-}
-
-/* is_hosted - whether the domain of an address has users of its own */
-static bool is_hosted(const char *address)
-{
-	const char *at = strrchr(address, '@');
-	return at && conf_virtual(child_self()->conf, at + 1);
-}
-
-/* key_of - by what an address is known: of a local one it is the name, unless domains count */
-static uint64_t key_of(const char *address, bool local)
-{
-	char key[TEXT_MAX];
-	const char *at = strrchr(address, '@');
-	size_t len = local && at && !by_domain && !is_hosted(address) ? (size_t)(at - address)
-								      : strlen(address);
-	if (len > sizeof(key))
-		len = sizeof(key);
-	str_lower(key, address, len);
-	return XXH3_64bits(key, len) + local;
-}
-
 /* know - one more; false when it was there */
 static bool know(struct take *t, uint64_t key)
 {
@@ -141,124 +105,40 @@ static bool forget(struct take *t)
 	return true;
 }
 
-/* is_local - whether an address is a user of this host, by the routes */
-static bool is_local(const struct rcpt *of, const char *address)
-{
-	char local[TEXT_MAX], domain[TEXT_MAX];
-	route_split(address, local, domain, sizeof(local));
-	const struct conf_route *r = conf_route(child_self()->conf, rcpt_sender(of), local, domain);
-	return r->to.v[0].kind == CONF_TARGET_LOCAL;
-}
-
-/* is_here - whether a recipient is a user of this host, whatever is to be told of it by now */
-static bool is_here(const struct rcpt *rcpt)
-{
-	return rcpt->flags & RCPTF_ENTRY || is_local(rcpt, rcpt->address);
-}
-
-/* members_key - of a recipient */
-uint64_t members_key(const struct rcpt *rcpt)
-{
-	return key_of(rcpt->address, is_here(rcpt));
-}
-
 /* know_message - all that it has */
 static void know_message(struct take *t)
 {
 	const struct rcpt *rcpt;
 	struct msg_bytes address;
-	char text[TEXT_MAX];
+	char text[MEMBER_SIZE];
 	uint8_t flags;
 	size_t pos = 0;
 	DL_FOREACH2(t->of->msg->rcpts, rcpt, sib_next)
 	{
-		know(t, members_key(rcpt));
+		know(t, member_key(rcpt));
 	}
 	while (t->others && recall_next(t->others, &pos, &address, &flags)) {
 		if (str_copy_n(text, sizeof(text), address.data, address.len) == 0)
-			know(t, key_of(text, flags & RCPTF_ENTRY || is_local(t->of, text)));
+			know(t, member_key_of(
+				    text, flags & RCPTF_ENTRY || member_is_local(t->of, text)));
 	}
-}
-
-/* is_name - whether the local part of an address is that name */
-static bool is_name(const char *address, const char *name)
-{
-	char local[TEXT_MAX], domain[TEXT_MAX];
-	route_split(address, local, domain, sizeof(local));
-	return strcasecmp(local, name) == 0;
 }
 
 /* is_ancestor - whether it is what led here, as far as is known */
 static bool is_ancestor(const struct rcpt *of, uint64_t key)
 {
-	uint64_t other = members_key(of);
+	uint64_t other = member_key(of);
 	uint32_t parent = of->parent;
 	for (unsigned n = 0; n <= EXPAND_DEPTH_MAX && key != other; n++) {
 		const struct rcpt *up = parent == UINT32_MAX ? NULL : rcpt_find(of->msg, parent);
 		if (up) {
-			other = members_key(up);
+			other = member_key(up);
 			parent = up->parent;
 		} else if (!ended_find(of->msg->id, parent, &other, &parent)) {
 			return false;
 		}
 	}
 	return key == other;
-}
-
-/* is_digest - of an entry */
-static bool is_digest(const char *text)
-{
-	return strlen(text) == LOCAL_DIGEST_LEN &&
-	       strspn(text, "0123456789abcdef") == LOCAL_DIGEST_LEN;
-}
-
-/* with_domain - the address in full; false when it is too long */
-static bool with_domain(const struct take *t, const char *text, char out[TEXT_MAX])
-{
-	/* an entry may be of an alias with a domain, which is none of its own */
-	bool bare = text[0] == '|' || !strrchr(text, '@') || text[strlen(text) - 1] == '"';
-	int n = bare && t->domain[0] ? snprintf(out, TEXT_MAX, "%s@%s", text, t->domain)
-				     : snprintf(out, TEXT_MAX, "%s", text);
-	return n > 0 && n < TEXT_MAX;
-}
-
-/* of_user - a member of a .forward as one of ours; false for one that may not be */
-static bool of_user(const struct take *t, const char *text, char out[TEXT_MAX])
-{
-	char own[TEXT_MAX];
-	int n;
-	if (text[0] == '|') {
-		n = snprintf(own, sizeof(own), "|%s/%s", t->user, text + 1);
-		return is_digest(text + 1) && n > 0 && (size_t)n < sizeof(own) &&
-		       with_domain(t, own, out);
-	}
-	text += strspn(text, "\\");
-	if (!with_domain(t, text, own))
-		return false;
-	bool mine = is_name(own, t->user) && is_local(t->of, own) && !is_hosted(own);
-	n = mine ? snprintf(out, TEXT_MAX, "\\%s", own) : snprintf(out, TEXT_MAX, "%s", own);
-	return n > 0 && n < TEXT_MAX;
-}
-
-/* of_alias - a member of an alias; one that is the alias itself means the user */
-static bool of_alias(const struct take *t, const char *text, char out[TEXT_MAX])
-{
-	char own[TEXT_MAX];
-	if (!with_domain(t, text, own))
-		return false;
-	bool itself = strchr(text, '@') && key_of(own, true) == key_of(t->of->address, true) &&
-		      is_local(t->of, own);
-	int n = snprintf(out, TEXT_MAX, "%s%s", itself ? "\\\\" : "", own);
-	return n > 0 && n < TEXT_MAX;
-}
-
-/* is_clean - nothing that could end a line */
-static bool is_clean(struct msg_bytes text)
-{
-	for (uint32_t i = 0; i < text.len; i++)
-		if ((unsigned char)text.data[i] < ' ' || text.data[i] == 127)
-			return false;
-	return text.len > 0 && text.len <= MEMBERS_ADDRESS_MAX;
 }
 
 /*
@@ -281,7 +161,7 @@ static void inherit(struct rcpt *rcpt, const struct rcpt *of, const struct take 
 		if (!rcpt->notify)
 			rcpt->notify = NOTIFY_NEVER;
 	}
-	struct msg_bytes shown = members_shown(of);
+	struct msg_bytes shown = member_shown(of);
 	if (of->orcpt)
 		rcpt_set_orcpt(rcpt, msg_str(of->orcpt));
 	else if (addr_xtext_encode(shown.data, shown.len, orcpt + 7, sizeof(orcpt) - 7) > 0)
@@ -316,15 +196,14 @@ static void make(struct take *t, const char *address, bool entry)
 static void add(struct take *t, struct msg_bytes member)
 {
 	const struct message *msg = t->of->msg;
-	char text[MEMBERS_ADDRESS_MAX + 1], address[TEXT_MAX];
+	char address[MEMBER_SIZE];
 	t->members++;
-	if (!is_clean(member) || str_copy_n(text, sizeof(text), member.data, member.len) != 0 ||
-	    !(t->user ? of_user(t, text, address) : of_alias(t, text, address))) {
+	if (!member_address(t->of, t->user, member, address)) {
 		t->bad++;
 		return;
 	}
 	bool entry = address[0] == '|';
-	uint64_t key = key_of(address, entry || is_local(t->of, address));
+	uint64_t key = member_key_of(address, entry || member_is_local(t->of, address));
 	if (!know(t, key) || ended_has(msg->id, key)) {
 		t->looped += is_ancestor(t->of, key);
 		return;
@@ -533,7 +412,6 @@ static void slice(struct take *t)
 /* members_take - begin with what the message has */
 void members_take(struct rcpt *of, const struct members_list *list, members_done *done, void *arg)
 {
-	const char *at = strrchr(of->address, '@');
 	if (of->depth >= EXPAND_DEPTH_MAX) {
 		settle_failed(of, 554, "5.4.6", "", "aliases are nested too deeply");
 		recall_free(list->others);
@@ -548,42 +426,11 @@ void members_take(struct rcpt *of, const struct members_list *list, members_done
 	t->list = list;
 	t->others = list->others;
 	t->user = list->user;
-	t->domain = at ? at + 1 : "";
+	t->domain = member_domain(of);
 	t->done = done;
 	t->arg = arg;
 	set_sender(t, msg_str(list->owner));
 	t->several = is_several(list->members) || t->sender[0];
 	know_message(t);
 	slice(t);
-}
-
-/* members_entry - the last separator: names may have any */
-bool members_entry(const struct rcpt *rcpt, struct msg_bytes *name, struct msg_bytes *digest)
-{
-	const char *at = strrchr(rcpt->address, '@');
-	const char *end = at ? at : rcpt->address + rcpt->address_len;
-	const char *sep = end - LOCAL_DIGEST_LEN - 1;
-	if (sep <= rcpt->address) {
-		*name = *digest = msg_str("");
-		return true;
-	}
-	*name = msg_bytes(rcpt->address + 1, (size_t)(sep - rcpt->address - 1));
-	*digest = msg_bytes(sep + 1, LOCAL_DIGEST_LEN);
-	return *sep == ':';
-}
-
-/* members_shown - for people and other hosts */
-struct msg_bytes members_shown(const struct rcpt *rcpt)
-{
-	static char text[TEXT_MAX];
-	struct msg_bytes name, digest;
-	size_t skip = strspn(rcpt->address, "\\");
-	if (!(rcpt->flags & RCPTF_ENTRY))
-		return msg_bytes(rcpt->address + skip, rcpt->address_len - skip);
-	const char *at = strrchr(rcpt->address, '@');
-	members_entry(rcpt, &name, &digest);
-	if (memchr(name.data, '@', name.len))
-		at = NULL; /* an alias with a domain of its own */
-	int n = snprintf(text, sizeof(text), "%.*s%s", (int)name.len, name.data, at ? at : "");
-	return msg_bytes(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0);
 }

@@ -175,7 +175,7 @@ const char *rcpt_sender(const struct rcpt *rcpt);
 /* Its own from now on; "": the message's. */
 void rcpt_set_sender(struct rcpt *rcpt, struct msg_bytes sender);
 
-/* It is a command or file of an alias or a .forward (qmgr/members.h): its turn is its own. */
+/* It is a command or file of an alias or a .forward (qmgr/member.h): its turn is its own. */
 void rcpt_set_entry(struct rcpt *rcpt);
 
 /* Takes it off the message and frees it. It must be in no list and clean. */

@@ -18,7 +18,7 @@
 #include "qmgr/delay.h"
 #include "qmgr/dest.h"
 #include "qmgr/donelist.h"
-#include "qmgr/members.h"
+#include "qmgr/member.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/pace.h"
@@ -168,7 +168,7 @@ void report_owe(struct rcpt *rcpt, enum rcpt_stage stage)
 	rcpt->attempts = 0;
 	set_due(rcpt);
 	EVENT_PUT(NOTICE, .id = rcpt->msg->id, .number = rcpt->number, .value = rcpt->due_ms,
-	    .what = members_shown(rcpt), .words = msg_str(report_to(rcpt)));
+	    .what = member_shown(rcpt), .words = msg_str(report_to(rcpt)));
 	route_assign(rcpt);
 	rcpt_enter(rcpt, RCPT_COMMITTING);
 	batch_rcpt(rcpt);
@@ -287,7 +287,7 @@ void report_rcpt(const struct rcpt *rcpt, struct job_rcpt *out)
 {
 	const struct trouble *t = rcpt->trouble;
 	*out = (struct job_rcpt){.number = rcpt->number,
-	    .address = members_shown(rcpt),
+	    .address = member_shown(rcpt),
 	    .orcpt = msg_str(rcpt->orcpt ? rcpt->orcpt : ""),
 	    .notify = rcpt->notify};
 	out->status = out->text = out->host = msg_str("");

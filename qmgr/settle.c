@@ -19,7 +19,7 @@
 #include "qmgr/ended.h"
 #include "qmgr/expand.h"
 #include "qmgr/labels.h"
-#include "qmgr/members.h"
+#include "qmgr/member.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/report.h"
@@ -48,7 +48,7 @@ static void end_as(struct rcpt *rcpt, bool for_good)
 {
 	struct message *msg = rcpt->msg;
 	if (rcpt->stage != STAGE_DELAYED && ended_watches(msg->id))
-		ended_note(msg->id, members_key(rcpt), rcpt->number, rcpt->parent);
+		ended_note(msg->id, member_key(rcpt), rcpt->number, rcpt->parent);
 	schedule_leave(rcpt);
 	rcpt_enter(rcpt, RCPT_DONE);
 	counter_sub(C_queue_recipients, 1);
@@ -117,7 +117,7 @@ static void log_end(const struct rcpt *rcpt, const char *result, const struct jo
 {
 	static const struct via none;
 	const struct message *msg = rcpt->msg;
-	const struct msg_bytes shown = members_shown(rcpt);
+	const struct msg_bytes shown = member_shown(rcpt);
 	char delays[DELAYS_MAX];
 	uint64_t now = now_ms(), age = now > msg->arrival_ms ? now - msg->arrival_ms : 0;
 	if (!via)

@@ -7,7 +7,7 @@
 #include "lib/clock.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
-#include "qmgr/members.h"
+#include "qmgr/member.h"
 #include "qmgr/message.h"
 #include "qmgr/site.h"
 
@@ -96,7 +96,7 @@ void trace_handed(const struct job *job)
 void trace_result(const struct rcpt *rcpt, const char *result, const struct job_result *words)
 {
 	char text[EVENT_TEXT_MAX];
-	struct msg_bytes shown = members_shown(rcpt);
+	struct msg_bytes shown = member_shown(rcpt);
 	size_t n = strlen(result);
 	if (!events_mine)
 		return;
