@@ -11,8 +11,8 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
-#include "qmgr/claims.h"
 #include "qmgr/cat.h"
+#include "qmgr/claims.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/expand.h"
 #include "qmgr/explain.h"
@@ -22,6 +22,7 @@
 #include "qmgr/owner.h"
 #include "qmgr/reclaim.h"
 #include "qmgr/segments.h"
+#include "qmgr/spool.h"
 
 static struct {
 	struct smtpd_link *smtpds;
@@ -315,13 +316,22 @@ struct worker *links_workers(void)
 	return links.workers;
 }
 
-/* link_give_segment - its descriptor, once */
+/*
+ * link_give_segment - a file description of the worker's own, once: its flags (O_DIRECT) are then
+ * no business of qmgr and the others. Short of descriptors it gets qmgr's, for mail comes first.
+ */
 int link_give_segment(struct worker *w, struct segment *seg)
 {
-	uint64_t bit = UINT64_C(1) << w->slot % 64;
+	uint64_t size, bit = UINT64_C(1) << w->slot % 64;
+	int own;
 	if (seg->workers[w->slot / 64] & bit)
 		return 0;
-	int err = CHAN_SEND(w->chan, deliver_segment, .segment = seg->name, .file = seg->fd);
+	if (spool_open_read(seg->name, &own, &size))
+		own = -1;
+	int err = CHAN_SEND(
+	    w->chan, deliver_segment, .segment = seg->name, .file = own < 0 ? seg->fd : own);
+	if (own >= 0)
+		close(own);
 	if (!err)
 		seg->workers[w->slot / 64] |= bit;
 	return err;

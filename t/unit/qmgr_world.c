@@ -4,12 +4,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 #include "lib/loop.h"
 #include "qmgr/links.h"
 #include "qmgr/queue.h"
+#include "qmgr/segments.h"
 
 struct world_segment world_seg;
 struct chan *world_smtpd, *world_deliver;
@@ -338,6 +341,15 @@ static void on_committed(struct chan *chan, union msg_any *m, void *arg)
 	world_committed = m->deliver_committed.seq;
 }
 
+/* on_descriptor - SEGMENT: what a worker may do to its description isn't done to qmgr's */
+static void on_descriptor(struct chan *chan, union msg_any *m, void *arg)
+{
+	const struct segment *seg = segment_find(m->deliver_segment.segment);
+	(void)chan, (void)arg;
+	check(seg && syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, m->deliver_segment.file,
+			 seg->fd) != 0);
+}
+
 /* on_release - RELEASE */
 static void on_release(struct chan *chan, union msg_any *m, void *arg)
 {
@@ -348,7 +360,7 @@ static void on_release(struct chan *chan, union msg_any *m, void *arg)
 static const struct chan_handlers deliver_handlers = {
     .on = {[MSG_deliver_open] = on_open,
 	[MSG_deliver_job] = on_job,
-	[MSG_deliver_segment] = ignore,
+	[MSG_deliver_segment] = on_descriptor,
 	[MSG_deliver_release] = on_release,
 	[MSG_deliver_committed] = on_committed,
 	[MSG_deliver_close] = ignore},
