@@ -15,6 +15,10 @@ static bool says(const struct words *words, const char *phrase)
 /* of_connection - nothing there, or nothing that talks */
 static const char *of_connection(const struct advice *a, const struct words *words)
 {
+	if (!a->any && a->by_mx)
+		return "Many networks let nobody connect to port 25 outside: if other MX hosts "
+		       "don't "
+		       "answer either, ask the provider, or relay through one on 587.";
 	if (!a->any && says(words, "timed out"))
 		return "A firewall on the way may swallow the port, as many do with 25: try 587, "
 		       "465 or "
@@ -78,6 +82,12 @@ static const char *of_envelope(const struct advice *a, const struct words *words
 	if (words->code == 530)
 		return says(words, "TLS") ? "It wants TLS: tls = \"required\"."
 					  : "It wants a login: auth = \"NAME\" in the route.";
+	if (a->by_mx)
+		return mail
+			   ? "It takes no mail from that sender, or from this address: are SPF and "
+			     "the address's name in DNS (PTR) right? Try another one with --from."
+			   : "Does the recipient exist? If so, its words say what it has against "
+			     "us.";
 	if (mail)
 		return "It takes no mail from that sender: is its domain registered with the "
 		       "relay? "

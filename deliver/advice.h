@@ -12,6 +12,7 @@ struct advice {
 	bool any;              /* `last` is set: at least the connection stood */
 	enum client_step last; /* that went well */
 	bool secured, implicit_tls, verify;
+	bool by_mx; /* it isn't our relay but the recipient's own host */
 	bool login; /* the route names one */
 	const char *credential, *credentials, *host;
 	uint16_t port;

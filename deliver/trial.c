@@ -20,7 +20,7 @@
 #include "deliver/client.h"
 #include "deliver/sasl.h"
 #include "deliver/secure.h"
-#include "deliver/trial_dns.h"
+#include "deliver/trial_hosts.h"
 #include "lib/child.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -29,17 +29,19 @@
 #include "lib/sandbox.h"
 #include "lib/str.h"
 
-#define USER       "baton-deliver" /* who we are after root */
-#define USAGE      64
-#define CONNECT_MS 30000 /* nobody waits five minutes at a terminal */
-#define REPLY_MS   60000
-#define HELLO_SIZE 256
+#define USER         "baton-deliver" /* who we are after root */
+#define USAGE        64
+#define CONNECT_MS   30000 /* nobody waits five minutes at a terminal */
+#define REPLY_MS     60000
+#define HELLO_SIZE   256
+#define ADDRESS_SIZE 512
 
 /* One host of the route being tried. */
 struct trial {
 	const struct conf *conf;
 	const struct conf_route *route;
-	const struct conf_target *hop;
+	struct trial_hosts hosts;
+	struct trial_host *hop; /* of them */
 	const char *from, *to;
 	struct client *client;
 	struct client_setup setup;
@@ -186,29 +188,9 @@ static socklen_t source_of(const struct trial *t, uint8_t family, struct sockadd
 	return 0;
 }
 
-/* try_address - the whole way; true: it would take mail */
-static bool try_address(struct trial *t, const struct dns_addr *addr, enum conf_tls tls)
+/* run - the client to its end; true: it would take mail */
+static bool run(struct trial *t)
 {
-	static const struct client_ops ops = {.step = on_step,
-	    .ready = on_ready,
-	    .next = on_next,
-	    .done = on_done,
-	    .ended = on_ended};
-	struct sockaddr_storage to, from;
-	char text[DNS_LITERAL_SIZE];
-	socklen_t to_len = dns_addr_sockaddr(addr, t->hop->port, &to);
-	socklen_t from_len = source_of(t, addr->family, &from);
-	say("address", "%s port %u", dns_addr_text(addr, text), t->hop->port);
-	t->setup.tls = secure_wanted(tls, t->route->auth[0], addr);
-	t->begun = clock_ms();
-	t->over = t->good = false;
-	t->seen = (struct advice){.implicit_tls = t->hop->implicit_tls,
-	    .login = t->route->auth[0],
-	    .credential = t->route->auth,
-	    .credentials = t->conf->credentials,
-	    .host = t->hop->host};
-	t->client = client_connect(&t->setup, (struct sockaddr *)&to, to_len,
-	    from_len ? (struct sockaddr *)&from : NULL, from_len, &ops, t);
 	if (!t->client) {
 		say("TCP", "FAILED: %s", strerror(errno));
 		return false;
@@ -220,13 +202,57 @@ static bool try_address(struct trial *t, const struct dns_addr *addr, enum conf_
 	return t->good;
 }
 
+/* begin - what is new with each address */
+static void begin(struct trial *t)
+{
+	t->begun = clock_ms();
+	t->over = t->good = false;
+	t->seen = (struct advice){.implicit_tls = t->hop->target->implicit_tls,
+	    .by_mx = t->hosts.by_mx,
+	    .login = t->route->auth[0],
+	    .credential = t->route->auth,
+	    .credentials = t->conf->credentials,
+	    .host = t->hop->host};
+}
+
+static const struct client_ops ops = {
+    .step = on_step, .ready = on_ready, .next = on_next, .done = on_done, .ended = on_ended};
+
+/* try_address - the whole way */
+static bool try_address(struct trial *t, const struct dns_addr *addr, enum conf_tls tls)
+{
+	struct sockaddr_storage to, from;
+	char text[DNS_LITERAL_SIZE];
+	socklen_t to_len = dns_addr_sockaddr(addr, t->hop->port, &to);
+	socklen_t from_len = source_of(t, addr->family, &from);
+	say("address", "%s port %u", dns_addr_text(addr, text), t->hop->port);
+	begin(t);
+	t->setup.tls = secure_wanted(tls, t->route->auth[0], addr);
+	t->client = client_connect(&t->setup, (struct sockaddr *)&to, to_len,
+	    from_len ? (struct sockaddr *)&from : NULL, from_len, &ops, t);
+	return run(t);
+}
+
+/* try_socket - the same on one that is connected */
+static bool try_socket(struct trial *t)
+{
+	begin(t);
+	t->client = client_adopt(&t->setup, t->hop->fd, &ops, t);
+	return run(t);
+}
+
 /* prepare - what is the same for all addresses of the host; the TLS that is wanted */
 static enum conf_tls prepare(struct trial *t)
 {
 	const struct conf_source *source = conf_source(t->conf, t->route->source);
-	const char *mx = t->hop->host;
+	const char *mx[TRIAL_HOSTS], *name = t->hosts.by_mx ? t->hosts.v[0].host : t->hop->name;
 	struct conf_site site;
-	conf_site(t->conf, t->hop->name, &mx, 1, "", &site);
+	for (unsigned i = 0; i < t->hosts.n; i++)
+		mx[i] = t->hosts.v[i].host;
+	if (t->hosts.by_mx)
+		conf_site(t->conf, name, mx, t->hosts.n, t->hosts.domain, &site);
+	else
+		conf_site(t->conf, name, &(const char *){t->hop->host}, 1, "", &site);
 	enum conf_tls tls = t->route->tls ? t->route->tls : site.tls;
 	if (t->route->auth[0] && !t->route->tls && tls == CONF_TLS_NONE)
 		tls = CONF_TLS_OPPORTUNISTIC;
@@ -235,7 +261,8 @@ static enum conf_tls prepare(struct trial *t)
 	t->setup = (struct client_setup){.hello = t->hello,
 	    .connect_ms = CONNECT_MS,
 	    .reply_ms = REPLY_MS,
-	    .implicit_tls = t->hop->implicit_tls,
+	    .lmtp = t->hop->lmtp,
+	    .implicit_tls = t->hop->target->implicit_tls,
 	    .secure = {.name = t->hop->host,
 		.port = t->hop->port,
 		.verify = tls == CONF_TLS_VERIFY,
@@ -246,18 +273,16 @@ static enum conf_tls prepare(struct trial *t)
 	return tls;
 }
 
-/* try_host - by its addresses, until one would take mail */
-static bool try_host(struct trial *t, const struct trial_addrs *addrs)
+/* try_addresses - until one would take mail */
+static bool try_addresses(struct trial *t, enum conf_tls tls)
 {
-	static const char *const names[] = {"", "none", "opportunistic", "required", "verify"};
-	enum conf_tls tls = prepare(t);
-	char text[DNS_LITERAL_SIZE], all[TRIAL_ADDRS * DNS_LITERAL_SIZE] = "";
-	printf("%s%s: login %s, tls %s%s\n", t->hop->implicit_tls ? "tls://" : "", t->hop->name,
-	    t->route->auth[0] ? t->route->auth : "none", names[tls],
-	    t->hop->implicit_tls ? " (from the first byte)" : "");
+	const struct trial_addrs *addrs = &t->hop->addrs;
+	char text[DNS_LITERAL_SIZE], all[TRIAL_ADDRS * (DNS_LITERAL_SIZE + 2)] = "";
 	if (!addrs->n) {
 		say("DNS", "FAILED: %s: %s (%s)", t->hop->host, addrs->why, addrs->from);
-		say("", "Is the name in `to` right? `batonctl dns %s A` shows more.", t->hop->host);
+		if (!t->hosts.by_mx)
+			say("", "Is the name in `to` right? `batonctl dns %s A` shows more.",
+			    t->hop->host);
 		return false;
 	}
 	for (unsigned i = 0; i < addrs->n; i++) {
@@ -272,22 +297,55 @@ static bool try_host(struct trial *t, const struct trial_addrs *addrs)
 	return false;
 }
 
+/* try_host - one of the route's */
+static bool try_host(struct trial *t)
+{
+	static const char *const names[] = {"", "none", "opportunistic", "required", "verify"};
+	enum conf_tls tls = prepare(t);
+	bool good = false;
+	if (t->hop->target->kind == CONF_TARGET_LMTP_UNIX)
+		printf("%s\n", t->hop->name);
+	else
+		printf("%s%s: login %s, tls %s%s\n", t->hop->target->implicit_tls ? "tls://" : "",
+		    t->hop->name, t->route->auth[0] ? t->route->auth : "none", names[tls],
+		    t->hop->target->implicit_tls ? " (from the first byte)" : "");
+	if (t->hop->target->kind != CONF_TARGET_LMTP_UNIX)
+		good = try_addresses(t, tls);
+	else if (t->hop->fd >= 0)
+		good = try_socket(t);
+	else
+		say("socket", "FAILED: %s", t->hop->addrs.why);
+	puts(good ? "  works\n" : "  doesn't work\n");
+	return good;
+}
+
 /* -- the route */
 
-/* pick - the one of that title, or the one that mail takes which no other wants */
-static const struct conf_route *pick(const struct conf *conf, const char *title)
+/* titled - the route of that title */
+static const struct conf_route *titled(const struct conf *conf, const char *title)
 {
-	for (size_t i = 0; title && i < conf->nroute; i++)
+	for (size_t i = 0; i < conf->nroute; i++)
 		if (strcmp(conf->route[i].title, title) == 0)
 			return &conf->route[i];
-	if (title) {
-		fprintf(stderr, "there is no route \"%s\"; routes:", title);
-		for (size_t i = 0; i < conf->nroute; i++)
-			fprintf(stderr, " \"%s\"", conf->route[i].title);
-		fputc('\n', stderr);
+	fprintf(stderr, "there is no route \"%s\"; routes:", title);
+	for (size_t i = 0; i < conf->nroute; i++)
+		fprintf(stderr, " \"%s\"", conf->route[i].title);
+	fputc('\n', stderr);
+	return NULL;
+}
+
+/* taken_by - the route that mail to this recipient takes */
+static const struct conf_route *taken_by(const struct trial *t, const char *to)
+{
+	const char *at = strrchr(to, '@');
+	char local[ADDRESS_SIZE], domain[DNS_NAME_SIZE];
+	if (!at || str_copy_n(local, sizeof(local), to, (size_t)(at - to)) ||
+	    dns_name_clean(at + 1, strlen(at + 1), domain)) {
+		fprintf(stderr, "%s is no address of a recipient\n", to);
 		return NULL;
 	}
-	return conf_route(conf, "x@x.invalid", "x", "x.invalid");
+	str_lower(local, local, strlen(local));
+	return conf_route(t->conf, t->from, local, domain);
 }
 
 /* leave_root - for good; what root's files held is in memory */
@@ -301,21 +359,15 @@ static int leave_root(void)
 	return pw ? priv_drop(pw->pw_uid, pw->pw_gid, NULL, 0) : -ENOENT;
 }
 
-/* try_route - every host of it */
-static int try_route(struct trial *t)
+/* try_route - every host of it; by MX, until one works */
+static int try_route(struct trial *t, const char *to)
 {
-	static struct trial_addrs addrs[8];
-	const struct conf_targets *to = &t->route->to;
-	size_t n = to->n < 8 ? to->n : 8;
-	bool good = true;
-	if (to->v[0].kind != CONF_TARGET_RELAY) {
-		fprintf(stderr,
-		    "route \"%s\" goes to %s: only fixed hosts ([host]:port) can be tried\n",
-		    t->route->title, to->v[0].name);
+	unsigned good = 0;
+	trial_hosts_find(t->conf, t->route, to, &t->hosts);
+	if (!t->hosts.n) {
+		fprintf(stderr, "route \"%s\": %s\n", t->route->title, t->hosts.why);
 		return EXIT_FAILURE;
 	}
-	for (size_t i = 0; i < n; i++) /* the socket of dnscache may be root's to ask */
-		trial_lookup(t->conf, to->v[i].host, &addrs[i]);
 	int r = leave_root();
 	if (!r)
 		r = sandbox_enter(SANDBOX_DELIVER);
@@ -323,13 +375,11 @@ static int try_route(struct trial *t)
 		fprintf(stderr, "can't give up root or close the sandbox: %s\n", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	for (size_t i = 0; i < n; i++) {
-		t->hop = &to->v[i];
-		bool one = try_host(t, &addrs[i]);
-		puts(one ? "  works\n" : "  doesn't work\n");
-		good &= one;
+	for (unsigned i = 0; i < t->hosts.n && !(t->hosts.by_mx && good); i++) {
+		t->hop = &t->hosts.v[i];
+		good += try_host(t);
 	}
-	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+	return good && (t->hosts.by_mx || good == t->hosts.n) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* usage - how it is called; cli/verb_relay.c does */
@@ -342,7 +392,7 @@ static int usage(void)
 /* address_good - something that can stand between < and > */
 static bool address_good(const char *address)
 {
-	return !strpbrk(address, "<> \r\n\t") && strlen(address) < 512;
+	return !strpbrk(address, "<> \r\n\t") && strlen(address) < ADDRESS_SIZE;
 }
 
 int main(int argc, char **argv)
@@ -378,14 +428,17 @@ int main(int argc, char **argv)
 	snprintf(sender, sizeof(sender), "postmaster@%s", conf->origin);
 	t.conf = conf;
 	t.from = t.from ? t.from : sender;
+	const char *given = t.to;
 	t.to = t.to ? t.to : t.from;
-	t.route = pick(conf, title);
-	if (!t.route || !address_good(t.from) || !address_good(t.to))
-		return t.route ? usage() : EXIT_FAILURE;
+	if (!address_good(t.from) || !address_good(t.to))
+		return usage();
+	t.route = title ? titled(conf, title) : taken_by(&t, given ? given : "x@x.invalid");
+	if (!t.route)
+		return EXIT_FAILURE;
 	loop_init();
 	if (secure_prepare(conf) || sasl_prepare())
 		return EXIT_FAILURE;
-	r = try_route(&t);
+	r = try_route(&t, given);
 	conf_free(conf);
 	return r;
 }

@@ -18,8 +18,11 @@
 /* One question to dnscache. */
 struct question {
 	uint16_t type;
+	void (*take)(void *arg, const struct dns_record *rec); /* each record */
+	void *arg;
 	bool done;
-	struct trial_addrs *out;
+	uint8_t verdict;
+	char why[256]; /* the verdict in words */
 };
 
 /* add - one more address */
@@ -27,6 +30,28 @@ static void add(struct trial_addrs *out, const struct dns_addr *addr)
 {
 	if (out->n < TRIAL_ADDRS)
 		out->v[out->n++] = *addr;
+}
+
+/* take_addr - A or AAAA */
+static void take_addr(void *arg, const struct dns_record *rec)
+{
+	add(arg, &rec->addr);
+}
+
+/* take_mx - in the order of preference */
+static void take_mx(void *arg, const struct dns_record *rec)
+{
+	struct trial_mx *out = arg;
+	unsigned at = out->n;
+	if (out->n == TRIAL_MX)
+		return;
+	while (at && out->v[at - 1].preference > rec->preference)
+		at--;
+	memmove(&out->v[at + 1], &out->v[at], (out->n - at) * sizeof(out->v[0]));
+	if (str_copy_n(out->v[at].name, sizeof(out->v[at].name), rec->data, rec->len))
+		out->v[at].name[0] = '\0';
+	out->v[at].preference = rec->preference;
+	out->n++;
 }
 
 /* on_answer - dnscache's */
@@ -38,46 +63,57 @@ static void on_answer(struct chan *chan, union msg_any *msg, void *arg)
 	struct wire_in in;
 	(void)chan;
 	q->done = true;
+	q->verdict = m->verdict;
 	wire_in_init(&in, m->records.data, m->records.len);
 	while (dns_record_next(&in, q->type, &rec))
-		add(q->out, &rec.addr);
-	if (!q->out->n)
-		snprintf(q->out->why, sizeof(q->out->why), "%s%s%.*s", dns_verdict_name(m->verdict),
-		    m->text.len ? ": " : "", (int)m->text.len, m->text.data);
+		q->take(q->arg, &rec);
+	snprintf(q->why, sizeof(q->why), "%s%s%.*s", dns_verdict_name(m->verdict),
+	    m->text.len ? ": " : "", (int)m->text.len, m->text.data);
 }
 
-/* ask - one type; 0, or -E... where dnscache can't be asked */
-static int ask(int fd, const char *host, uint16_t type, struct trial_addrs *out)
+/* ask - one question; 0, or -E... where dnscache can't be asked */
+static int ask(int fd, const char *name, struct question *q)
 {
 	static const struct chan_handlers handlers = {.on = {[MSG_dns_explain_is] = on_answer}};
 	static unsigned char packet[MSG_PACKET_MAX];
-	const struct msg_dns_explain msg = {.request = 1, .type = type, .name = msg_str(host)};
-	struct question q = {.type = type, .out = out};
+	const struct msg_dns_explain msg = {.request = 1, .type = q->type, .name = msg_str(name)};
 	int fds[MSG_FDS_MAX], r = 0;
 	unsigned nfds;
 	int n = msg_encode(MSG_dns_explain, &msg, packet, sizeof(packet), fds, &nfds);
 	if (n < 0 || send(fd, packet, (size_t)n, MSG_NOSIGNAL) != n)
 		return n < 0 ? n : -errno;
-	while (!r && !q.done)
-		r = chan_receive_once(fd, ROLE_TOOL, ROLE_DNSCACHE, &handlers, &q, WAIT_MS);
-	return q.done ? 0 : r;
+	while (!r && !q->done)
+		r = chan_receive_once(fd, ROLE_TOOL, ROLE_DNSCACHE, &handlers, q, WAIT_MS);
+	return q->done ? 0 : r;
 }
 
-/* from_dnscache - of the instance that runs; false: there is none, or it doesn't talk to us */
-static bool from_dnscache(const struct conf *conf, const char *host, struct trial_addrs *out)
+/* reach - dnscache of the instance that runs; -1: there is none, or it doesn't talk to us */
+static int reach(const struct conf *conf)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", conf->runtime, DNS_SOCKET);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* from_dnscache - both families; false where it can't be asked */
+static bool from_dnscache(const struct conf *conf, const char *host, struct trial_addrs *out)
+{
+	static const uint16_t types[] = {DNS_AAAA, DNS_A};
+	struct question q;
+	int fd = reach(conf), r = 0;
 	if (fd < 0)
 		return false;
-	int r = connect(fd, (struct sockaddr *)&addr, sizeof(addr));
-	if (!r && conf->deliver.ipv6)
-		r = ask(fd, host, DNS_AAAA, out);
-	if (!r)
-		r = ask(fd, host, DNS_A, out);
+	for (unsigned i = conf->deliver.ipv6 ? 0 : 1; !r && i < 2; i++) {
+		q = (struct question){.type = types[i], .take = take_addr, .arg = out};
+		r = ask(fd, host, &q);
+	}
 	close(fd);
 	str_copy(out->from, sizeof(out->from), "dnscache");
+	str_copy(out->why, sizeof(out->why), q.why);
 	return r == 0;
 }
 
@@ -115,4 +151,21 @@ void trial_lookup(const struct conf *conf, const char *host, struct trial_addrs 
 	} else if (!from_dnscache(conf, host, out)) {
 		from_system(conf, host, out);
 	}
+}
+
+void trial_lookup_mx(const struct conf *conf, const char *domain, struct trial_mx *out)
+{
+	struct question q = {.type = DNS_MX, .take = take_mx, .arg = out};
+	int fd = reach(conf);
+	*out = (struct trial_mx){0};
+	int r = fd < 0 ? -ENOTCONN : ask(fd, domain, &q);
+	if (fd >= 0)
+		close(fd);
+	if (r)
+		str_copy(out->why, sizeof(out->why),
+		    "only a running instance looks for MX hosts, and none answers");
+	else if (q.verdict == DNS_NODATA)
+		str_copy(out->v[out->n++].name, sizeof(out->v[0].name), domain);
+	else if (!out->n)
+		str_copy(out->why, sizeof(out->why), q.why);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A host's addresses for the trial: from dnscache, as deliver has them, or from the system where no
- * instance runs. Blocks.
+ * What DNS says, for the trial: from dnscache, as deliver has it. Addresses come from the system
+ * where no instance runs. Blocks.
  */
 #pragma once
 
@@ -19,3 +19,17 @@ struct trial_addrs {
 
 /* A host name, or an address itself. */
 void trial_lookup(const struct conf *conf, const char *host, struct trial_addrs *out);
+
+#define TRIAL_MX 8
+
+struct trial_mx {
+	unsigned n; /* best first */
+	struct {
+		uint16_t preference;
+		char name[DNS_NAME_SIZE];
+	} v[TRIAL_MX];
+	char why[256]; /* n is 0 */
+};
+
+/* The MX hosts of a domain; of one without MX the domain itself (RFC 5321 §5.1). */
+void trial_lookup_mx(const struct conf *conf, const char *domain, struct trial_mx *out);

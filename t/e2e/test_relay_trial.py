@@ -5,6 +5,7 @@ import re
 import pytest
 
 from harness import free_port, wait_for
+from lmtp import Lmtp
 from logins import Logins
 from pki import Authority
 from test_auth import PASSWORD, USER, Server
@@ -87,15 +88,61 @@ def test_certificate(house, trial):
 
 
 def test_lists_and_other_routes(house, trial):
-    """Every host of a list is tried; a route by MX can't be; one that isn't there is named with those that are."""
+    """Every host of a list is tried; a route that isn't there is named with those that are."""
     good, bad = house.sink(), house.sink(refuse={"EHLO": "550 no"})
     code, out = trial("{ %s, %s }" % (at(good), at(bad)))
     assert code == 1 and out.count("  works") == 1 and out.count("doesn't work") == 1, out
     code, out = trial(at(good), args=())
-    assert code == 1 and "only fixed hosts" in out, out
+    assert code == 1 and "name one with --to" in out, out
     code, out = trial(at(good), args=("y",))
     assert code == 1 and 'there is no route "y"; routes: "x"' in out, out
+    code, out = trial(at(good), args=("--to", "c@x.test"))
+    assert code == 0 and "<c@x.test> would get mail" in out, out
+    code, out = trial('"discard"')
+    assert code == 1 and "goes to discard: there is no host to try" in out, out
     assert trial(at(good), args=("x", "--nonsense"))[0] == 64
+
+
+def test_lmtp(house, trial):
+    """Over TCP and a Unix socket: LHLO, and the server's word on the recipient."""
+    for server in (Lmtp(rcpt={"no": "550 5.1.1 nobody"}), Lmtp(house.path("lmtp"), rcpt={"no": "550 5.1.1 nobody"})):
+        code, out = trial(f'"{server.to}"', args=("x", "--to", "yes@x.test"))
+        assert code == 0 and "RCPT       <yes@x.test> would get mail" in out, out
+        assert server.commands[0].startswith("LHLO "), server.commands
+        code, out = trial(f'"{server.to}"', args=("x", "--to", "no@x.test"))
+        assert code == 1 and "RCPT       FAILED: 550 nobody" in out, out
+        assert not server.messages
+    code, out = trial(f'"lmtp:unix:{house.path("absent")}"')
+    assert code == 1 and "socket     FAILED:" in out and "No such file" in out, out
+
+
+def test_by_mx(house):
+    """The hosts of the recipient's domain, best first, until one takes mail: whom mail to him would meet."""
+    good, bad = house.sink(), house.sink(refuse={"RCPT": "550 5.1.1 nobody"})
+    zones = {"good.test": "@ IN MX 20 two\n@ IN MX 10 one\none IN A 127.0.0.2\ntwo IN A 127.0.0.1", "bare.test": "@ IN A 127.0.0.1",
+             "null.test": "@ IN MX 0 ."}
+    nsd = house.nsd(zones)
+    b = house.baton(resolver=nsd, route="mx", text=f"deliver {{ port = {good.port} }}")
+
+    def trial(to):
+        done = b.tool("batonctl", "test-relay", "--to", to, check=False, timeout=90)
+        return done.returncode, (done.stdout + done.stderr).decode()
+    code, out = trial("c@good.test")
+    assert code == 0 and out.index("one.good.test port") < out.index("TCP        FAILED") < out.index("two.good.test port"), out
+    assert "DNS        127.0.0.1 (dnscache)" in out and "<c@good.test> would get mail" in out, out
+    assert "Many networks let nobody connect to port 25" in out, out
+    code, out = trial("c@bare.test")
+    assert code == 0 and "bare.test port" in out, out
+    for to, words in (("c@null.test", "no MX hosts of null.test: nullmx"), ("c@absent.test", "no MX hosts of absent.test: "),
+                      ("nobody", "no address of a recipient")):
+        code, out = trial(to)
+        assert code == 1 and words in out, (to, out)
+    b.write(resolver=nsd, route="mx", text=f"deliver {{ port = {bad.port} }}")
+    code, out = trial("c@good.test")
+    assert code == 1 and "Does the recipient exist?" in out, out
+    b.stop()
+    code, out = trial("c@good.test")
+    assert code == 1 and "only a running instance" in out, out
 
 
 def test_names_are_asked_of_the_instance(house):
