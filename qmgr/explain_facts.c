@@ -400,13 +400,15 @@ static void result_local(struct facts *f)
 static void result_down(struct facts *f)
 {
 	const struct site *s = f->site;
-	const char *domain = f->e->domain;
+	const struct explain *e = f->e;
 	put(f, result, "waits: site %s is down%s%s", s->name, s->trouble ? ": " : "",
 	    s->trouble ? s->trouble->text : "");
-	if (f->kind == CONF_TARGET_RELAY)
-		put(f, next, "`batonctl test-relay '%s'` tries it step by step and gives advice",
-		    f->route->title);
-	put(f, next, "when that is mended: `batonctl flush --domain '%s'` tries at once", domain);
+	if (!strchr(e->local, '\'')) /* it is copied into a shell */
+		put(f, next,
+		    "`batonctl test-relay --to '%s@%s'` tries it step by step and gives advice",
+		    e->local, e->domain);
+	put(f, next, "when that is mended: `batonctl flush --domain '%s'` tries at once",
+	    e->domain);
 }
 
 /* result_dns - nobody takes mail for the domain, or nobody could say who; false: neither */

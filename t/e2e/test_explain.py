@@ -99,7 +99,7 @@ def test_state(house):
     said = wait_for(lambda: [s for s in [facts(b, "x@other.test")] if s["state"].startswith("down")], 20)[0]
     assert "refused" in said["trouble"].lower() and hop in said["result"]
     assert said["probe"] > said["since"]
-    assert any("test-relay" in n for n in said["next"]), said
+    assert any("test-relay --to 'x@other.test'" in n for n in said["next"]), said
     b.ctl("pause", "--domain", "other.test")
     said = facts(b, "x@other.test")
     assert "paused" in said["result"] and "other.test" in said["paused"]
