@@ -11,9 +11,9 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/str.h"
+#include "qmgr/asked.h"
 #include "qmgr/dest.h"
 #include "qmgr/ended.h"
-#include "qmgr/links.h"
 #include "qmgr/member.h"
 #include "qmgr/members.h"
 #include "qmgr/message.h"
@@ -55,7 +55,7 @@ bool expand_needed(const struct rcpt *rcpt)
 static void ask(const struct question *q)
 {
 	char local[320], domain[320];
-	struct chan *keeper = links_keeper();
+	struct chan *keeper = asked_keeper();
 	if (!keeper)
 		return;
 	route_split(q->rcpt->address, local, domain, sizeof(local));

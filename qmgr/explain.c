@@ -13,7 +13,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/str.h"
-#include "qmgr/links.h"
+#include "qmgr/asked.h"
 #include "qmgr/route.h"
 
 #define MEMBERS_MAX 50000 /* bytes kept of an alias' members: what an answer has room for */
@@ -75,7 +75,7 @@ static uint32_t next_number(void)
 /* ask_keeper - what stands behind the local part; false: there is nobody to ask */
 static bool ask_keeper(struct explain *e)
 {
-	struct chan *keeper = links_keeper();
+	struct chan *keeper = asked_keeper();
 	if (!keeper)
 		return false;
 	e->request = next_number();
@@ -87,7 +87,7 @@ static bool ask_keeper(struct explain *e)
 /* ask_dns - where a domain or host is */
 static bool ask_dns(struct explain *e, enum dns_site_kind kind, const char *name)
 {
-	struct chan *dnscache = links_dnscache();
+	struct chan *dnscache = asked_dnscache();
 	if (!dnscache)
 		return false;
 	e->request = next_number();

@@ -11,15 +11,12 @@
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/asked.h"
 #include "qmgr/cat.h"
 #include "qmgr/claims.h"
 #include "qmgr/dispatch.h"
-#include "qmgr/expand.h"
-#include "qmgr/explain.h"
 #include "qmgr/grant.h"
-#include "qmgr/lookup.h"
 #include "qmgr/message.h"
-#include "qmgr/owner.h"
 #include "qmgr/reclaim.h"
 #include "qmgr/segments.h"
 #include "qmgr/spool.h"
@@ -27,7 +24,6 @@
 static struct {
 	struct smtpd_link *smtpds;
 	struct worker *workers;
-	struct chan *keeper, *dnscache;
 	unsigned expect_smtpd, expect_deliver;
 	unsigned came_smtpd, came_deliver; /* LINKs since the start */
 	bool waiting, ready;
@@ -349,78 +345,6 @@ void link_release_segment(struct segment *seg)
 	}
 }
 
-/* -- keeper and dnscache */
-
-/* on_expanded - EXPAND's answer */
-static void on_expanded(struct chan *chan, union msg_any *m, void *arg)
-{
-	(void)chan, (void)arg;
-	if (!explain_heard_keeper(&m->keeper_expand_is))
-		expand_answer(&m->keeper_expand_is);
-}
-
-/* on_name - NAME's answer */
-static void on_name(struct chan *chan, union msg_any *m, void *arg)
-{
-	(void)chan, (void)arg;
-	owner_answer(&m->keeper_name_is);
-}
-
-/* on_keeper_closed - asked again through the next link */
-static void on_keeper_closed(struct chan *chan, void *arg)
-{
-	(void)arg;
-	if (links.keeper == chan)
-		links.keeper = NULL;
-	chan_free(chan);
-}
-
-static const struct chan_handlers keeper_handlers = {
-    .on = {[MSG_keeper_expand_is] = on_expanded, [MSG_keeper_name_is] = on_name},
-    .closed = on_keeper_closed,
-};
-
-/* on_site - SITE's answer */
-static void on_site(struct chan *chan, union msg_any *m, void *arg)
-{
-	(void)chan, (void)arg;
-	if (!explain_heard_dns(&m->dns_site_is))
-		lookup_answer(&m->dns_site_is);
-}
-
-/* on_back - the resolvers are there again */
-static void on_back(struct chan *chan, union msg_any *m, void *arg)
-{
-	(void)chan, (void)m, (void)arg;
-	lookup_back();
-}
-
-/* on_dnscache_closed - asked again through the next link */
-static void on_dnscache_closed(struct chan *chan, void *arg)
-{
-	(void)arg;
-	if (links.dnscache == chan)
-		links.dnscache = NULL;
-	chan_free(chan);
-}
-
-static const struct chan_handlers dnscache_handlers = {
-    .on = {[MSG_dns_site_is] = on_site, [MSG_dns_back] = on_back},
-    .closed = on_dnscache_closed,
-};
-
-/* links_keeper - NULL while there is none */
-struct chan *links_keeper(void)
-{
-	return links.keeper;
-}
-
-/* links_dnscache - NULL while there is none */
-struct chan *links_dnscache(void)
-{
-	return links.dnscache;
-}
-
 /* -- LINK */
 
 /* add_smtpd - a writer */
@@ -471,16 +395,6 @@ static void add_worker(unsigned instance, unsigned expect, int fd)
 	DL_APPEND(links.workers, w);
 }
 
-/* replace - one of which there is one */
-static void replace(struct chan **chan, enum role role, unsigned instance,
-    const struct chan_handlers *handlers, int fd)
-{
-	chan_free(*chan);
-	*chan = chan_new(fd, ROLE_QMGR, role, instance, handlers, NULL);
-	if (!*chan)
-		log_fatal("out of memory for a link");
-}
-
 /* links_add - LINK */
 void links_add(enum role role, unsigned instance, unsigned kind, unsigned expect, int fd)
 {
@@ -494,13 +408,8 @@ void links_add(enum role role, unsigned instance, unsigned kind, unsigned expect
 		add_worker(instance, expect, fd);
 		break;
 	case ROLE_KEEPER:
-		replace(&links.keeper, role, instance, &keeper_handlers, fd);
-		expand_linked();
-		owner_linked();
-		break;
 	case ROLE_DNSCACHE:
-		replace(&links.dnscache, role, instance, &dnscache_handlers, fd);
-		lookup_linked();
+		asked_linked(role, instance, fd);
 		break;
 	default:
 		log_warnx("a link to %s/%u is not expected", role_name(role), instance);

@@ -3,7 +3,7 @@
  * The channels to the neighbours, made of the sockets that master hands out with LINK, and who has
  * to be waited for after a start (DESIGN §2): no job is given out before every living deliver
  * worker has sent its uncommitted results and what it has on the wire, and every living smtpd its
- * SUBMITs; five seconds at most.
+ * SUBMITs; five seconds at most. keeper and dnscache are in qmgr/asked.h.
  */
 #pragma once
 
@@ -51,9 +51,6 @@ void links_when_smtpd_told(void (*fn)(void));
 
 struct worker *links_workers(void);
 struct smtpd_link *links_smtpds(void);
-/* NULL while there is none. */
-struct chan *links_keeper(void);
-struct chan *links_dnscache(void);
 
 /* Tells the writer how far a segment is taken. */
 void link_say_taken(struct segment *seg, struct smtpd_link *link);

@@ -14,8 +14,8 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "qmgr/asked.h"
 #include "qmgr/dest.h"
-#include "qmgr/links.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/settle.h"
@@ -55,7 +55,7 @@ static struct msg_bytes domain_of(const struct lookup *l)
 /* ask - one question, or it stays unasked until there is a link */
 static void ask(const struct lookup *l)
 {
-	struct chan *chan = links_dnscache();
+	struct chan *chan = asked_dnscache();
 	if (chan)
 		CHAN_SEND(chan, dns_site, .request = l->request, .kind = DNS_SITE_MX,
 		    .domain = domain_of(l));
@@ -87,7 +87,7 @@ static void read_or_ask(struct loop_task *task)
 static void announce(struct loop_task *task)
 {
 	static unsigned char buf[60000];
-	struct chan *chan = links_dnscache();
+	struct chan *chan = asked_dnscache();
 	struct wire_out out;
 	(void)task;
 	wire_out_fixed(&out, buf, sizeof(buf));

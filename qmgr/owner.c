@@ -8,7 +8,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/str.h"
-#include "qmgr/links.h"
+#include "qmgr/asked.h"
 
 static struct owner_wait *waits; /* by age */
 static struct event *timer;
@@ -56,7 +56,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* ask - if there is somebody to ask */
 static void ask(const struct owner_wait *wait)
 {
-	struct chan *keeper = links_keeper();
+	struct chan *keeper = asked_keeper();
 	if (keeper)
 		CHAN_SEND(keeper, keeper_name, .request = wait->request, .uid = wait->owner.uid);
 }
