@@ -164,9 +164,10 @@ static void put_site(struct frame *f, const struct snapshot *s, const struct fra
 	    rose(late, s, past, now, q->name.data, BOARD_DEFERRED), q->queued, q->active,
 	    span[0] ? "next try in " : "", span, span[0] ? "; " : "",
 	    site->trouble ? q->trouble.data : "",
-	    q->steps_ms  ? " [one command at a time]"
-	    : q->ipv4_ms ? " [IPv4 only]"
-			 : "");
+	    q->steps_ms   ? " [one command at a time]"
+	    : q->ipv4_ms  ? " [IPv4 only]"
+	    : q->plain_ms ? " [TLS fails]"
+			  : "");
 }
 
 /* copy_labels - each as it was at one moment */

@@ -90,6 +90,7 @@ static void print_site(const struct query_site *s)
 		printf("  %.*s", (int)s->trouble.len, s->trouble.data);
 	print_when("one command at a time until", s->steps_ms);
 	print_when("IPv4 only until", s->ipv4_ms);
+	print_when("TLS fails, plaintext until", s->plain_ms);
 	putchar('\n');
 }
 
@@ -103,10 +104,12 @@ static void print_site_json(const struct query_site *s)
 	printf(",\"state\":\"%s\",\"connections\":%u,\"limit\":%u,\"configured\":%u,"
 	       "\"rate\":\"%s\",\"queued\":%" PRIu64 ",\"active\":%u,\"ready\":%u,"
 	       "\"oldest\":%" PRIu64 ",\"probe\":%" PRIu64 ",\"one_command_until\":%" PRIu64
-	       ",\"ipv4_until\":%" PRIu64 ",\"trouble_at\":%" PRIu64 ",\"trouble\":",
+	       ",\"ipv4_until\":%" PRIu64 ",\"plaintext_until\":%" PRIu64 ",\"trouble_at\":%" PRIu64
+	       ",\"trouble\":",
 	    query_site_state_name(s->state), s->connections, s->limit, s->configured,
 	    rate_text(s, rate, sizeof(rate)), s->queued, s->active, s->ready, s->oldest_ms / 1000,
-	    s->probe_ms / 1000, s->steps_ms / 1000, s->ipv4_ms / 1000, s->trouble_ms / 1000);
+	    s->probe_ms / 1000, s->steps_ms / 1000, s->ipv4_ms / 1000, s->plain_ms / 1000,
+	    s->trouble_ms / 1000);
 	json_write(stdout, s->trouble.data, s->trouble.len);
 	puts("}");
 }

@@ -124,6 +124,10 @@ static void text_learned(const struct snapshot *s)
 		if (q->ipv4_ms)
 			printf("learned     %s: IPv4 only until %s, for it refused us over IPv6\n",
 			    q->name.data, style_when(when, q->ipv4_ms));
+		if (q->plain_ms)
+			printf(
+			    "learned     %s: plaintext until %s, for TLS fails with a host of it\n",
+			    q->name.data, style_when(when, q->plain_ms));
 	}
 }
 

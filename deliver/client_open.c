@@ -107,7 +107,7 @@ static void on_starttls(struct client *c, const struct words *words)
 		client_end(c, verdict_open(words), words);
 		return;
 	}
-	secure_note_broken(&c->setup.secure, words->text, words->len);
+	secure_note_broken(&c->setup.secure, c->setup.site, words->text, words->len);
 	passed_over(c, words);
 }
 

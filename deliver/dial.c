@@ -219,7 +219,7 @@ static void on_ended(void *arg, enum open_verdict why, const struct words *words
 		give_up(d, OPEN_NO_IPV6, &copy);
 	} else if (why == OPEN_TLS && d->setup.tls == CONF_TLS_OPPORTUNISTIC &&
 		   !d->setup.implicit_tls) {
-		secure_note_broken(&d->setup.secure, copy.text, copy.len);
+		secure_note_broken(&d->setup.secure, d->site, copy.text, copy.len);
 		d->plain = (int)d->addr;
 		d->hosts.addrs[d->addr].state = HOST_LEFT;
 		race_run(&d->race);

@@ -12,9 +12,11 @@
 #include "deliver/hop.h"
 #include "deliver/notice.h"
 #include "deliver/resolve.h"
+#include "deliver/secure.h"
 #include "lib/child.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/str.h"
 
 static struct chan *qmgr, *dnscache;
 static struct event *grace, *check;
@@ -77,6 +79,25 @@ static void on_copy(struct chan *chan, union msg_any *msg, void *arg)
 	copy_start(chan, &msg->deliver_copy);
 }
 
+/* on_plain_too - what another worker found of a host */
+static void on_plain_too(struct chan *chan, union msg_any *msg, void *arg)
+{
+	const struct msg_deliver_plain_too *m = &msg->deliver_plain_too;
+	char name[TLS_NAME_SIZE];
+	(void)chan;
+	(void)arg;
+	if (str_copy_n(name, sizeof(name), m->host.data, m->host.len) == 0)
+		secure_learn_broken(name, m->port);
+}
+
+/* tell_plain - what this one found */
+static void tell_plain(const char *site, const char *name, uint16_t port)
+{
+	if (qmgr)
+		CHAN_SEND(qmgr, deliver_plain, .site = msg_str(site), .host = msg_str(name),
+		    .port = port, .ms = SECURE_BROKEN_MS);
+}
+
 /* qmgr_gone - its connections finish what is on the wire */
 static void qmgr_gone(void)
 {
@@ -103,7 +124,8 @@ static const struct chan_handlers qmgr_handlers = {.on = {[MSG_deliver_open] = o
 						       [MSG_deliver_segment] = on_segment,
 						       [MSG_deliver_release] = on_release,
 						       [MSG_deliver_committed] = on_committed,
-						       [MSG_deliver_copy] = on_copy},
+						       [MSG_deliver_copy] = on_copy,
+						       [MSG_deliver_plain_too] = on_plain_too},
     .closed = on_qmgr_closed};
 
 /* link_qmgr - a new qmgr: what it must know comes first */
@@ -117,6 +139,7 @@ static void link_qmgr(int fd, unsigned instance)
 	results_link(qmgr);
 	jobs_send_inflight(qmgr);
 	hops_link(qmgr);
+	secure_tell_broken(tell_plain);
 }
 
 /* -- dnscache ------------------------------------------------------------------------------- */

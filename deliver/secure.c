@@ -11,16 +11,19 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 
+#define KEY_SIZE (TLS_NAME_SIZE + 16)
+
 struct broken {
 	UT_hash_handle hh;
 	struct broken *prev, *next;
 	int64_t until;
-	char key[TLS_NAME_SIZE + 16];
+	char key[KEY_SIZE];
 };
 
 static struct tls_client *context;
 static struct broken *table, *list;
 static unsigned nbroken;
+static secure_tell *tell_others;
 
 /* secure_prepare - OpenSSL's own configuration, while it can be seen */
 int secure_prepare(const struct conf *conf)
@@ -80,18 +83,11 @@ struct tls *secure_connect(const struct tls_connect *to)
 	return context ? tls_connect(context, to) : NULL;
 }
 
-/* key_of - what a host is remembered by */
-static void key_of(const struct tls_connect *to, char *key, size_t size)
-{
-	snprintf(key, size, "%s %u", to->name, to->port);
-}
-
-/* find - what is remembered of a host */
-static struct broken *find(const struct tls_connect *to)
+/* find - what is remembered of a host, and the key */
+static struct broken *find(const char *name, uint16_t port, char key[KEY_SIZE])
 {
 	struct broken *b;
-	char key[sizeof(b->key)];
-	key_of(to, key, sizeof(key));
+	snprintf(key, KEY_SIZE, "%s %u", name, port);
 	HASH_FIND_STR(table, key, b);
 	return b;
 }
@@ -105,18 +101,17 @@ static void drop(struct broken *b)
 	free(b);
 }
 
-/* secure_note_broken - without memory it is tried again, that is all */
-void secure_note_broken(const struct tls_connect *to, const char *reason, size_t len)
+/* secure_learn_broken - without memory it is tried again, that is all */
+void secure_learn_broken(const char *name, uint16_t port)
 {
-	struct broken *b = find(to);
-	log_event(LOG_INFO, 0, "tls_failed", LOG_STR("host", to->name), LOG_U64("port", to->port),
-	    LOG_BYTES("reason", reason, len));
+	char key[KEY_SIZE];
+	struct broken *b = find(name, port, key);
 	if (b)
 		drop(b);
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return;
-	key_of(to, b->key, sizeof(b->key));
+	memcpy(b->key, key, sizeof(key));
 	b->until = clock_ms() + SECURE_BROKEN_MS;
 	HASH_ADD_STR(table, key, b);
 	if (!hash_added(b)) {
@@ -128,10 +123,28 @@ void secure_note_broken(const struct tls_connect *to, const char *reason, size_t
 		drop(list);
 }
 
+/* secure_note_broken - found by this worker */
+void secure_note_broken(
+    const struct tls_connect *to, const char *site, const char *reason, size_t len)
+{
+	log_event(LOG_INFO, 0, "tls_failed", LOG_STR("host", to->name), LOG_U64("port", to->port),
+	    LOG_BYTES("reason", reason, len));
+	secure_learn_broken(to->name, to->port);
+	if (tell_others && site)
+		tell_others(site, to->name, to->port);
+}
+
+/* secure_tell_broken - whoever can */
+void secure_tell_broken(secure_tell *tell)
+{
+	tell_others = tell;
+}
+
 /* secure_is_broken - for a while */
 bool secure_is_broken(const struct tls_connect *to)
 {
-	struct broken *b = find(to);
+	char key[KEY_SIZE];
+	struct broken *b = find(to->name, to->port, key);
 	if (b && b->until <= clock_ms()) {
 		drop(b);
 		b = NULL;

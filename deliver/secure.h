@@ -3,7 +3,7 @@
  * Our side of TLS as a client, for the worker as a whole: the context, made when it is first needed
  * of the configuration in force; and the hosts with which TLS doesn't work. These are remembered
  * for SECURE_BROKEN_MS, by name and port, so that where TLS is only an opportunity not every
- * connection begins with a failure. Required TLS never asks.
+ * connection begins with a failure; the other workers are told. Required TLS never asks.
  */
 #pragma once
 
@@ -27,8 +27,18 @@ enum conf_tls secure_wanted(enum conf_tls tls, bool login, const struct dns_addr
 /* A connection that is to be secured; NULL when that can't be, which is logged. */
 struct tls *secure_connect(const struct tls_connect *to);
 
-/* TLS with it failed: remembered, and logged with the reason. */
-void secure_note_broken(const struct tls_connect *to, const char *reason, size_t len);
+/*
+ * TLS with it failed: logged with the reason, remembered, and told to whoever asked for it. site:
+ * whose host it is, NULL: nobody's.
+ */
+void secure_note_broken(
+    const struct tls_connect *to, const char *site, const char *reason, size_t len);
+/* Another worker has found that. */
+void secure_learn_broken(const char *name, uint16_t port);
+/* Who is told; NULL: nobody. */
+typedef void secure_tell(const char *site, const char *name, uint16_t port);
+void secure_tell_broken(secure_tell *tell);
+
 bool secure_is_broken(const struct tls_connect *to);
 /* Forgets them all; for tests. */
 void secure_forget(void);

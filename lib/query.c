@@ -426,6 +426,7 @@ int query_site_put(struct wire_out *out, const struct query_site *site)
 	wire_put_bytes(out, site->trouble.data, site->trouble.len);
 	wire_put_u64(out, site->steps_ms);
 	wire_put_u64(out, site->ipv4_ms);
+	wire_put_u64(out, site->plain_ms);
 	return undo(out, at);
 }
 
@@ -451,6 +452,7 @@ int query_next_site(struct msg_bytes rows, size_t *pos, struct query_site *site)
 	site->trouble = get_bytes(&in);
 	site->steps_ms = wire_get_u64(&in);
 	site->ipv4_ms = wire_get_u64(&in);
+	site->plain_ms = wire_get_u64(&in);
 	*pos = rows.len - wire_left(&in);
 	return in.err ? in.err : 1;
 }

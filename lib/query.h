@@ -226,6 +226,7 @@ struct query_site {
 	/* what was learned of it: until when (wall clock); 0: it isn't so */
 	uint64_t steps_ms; /* served one command at a time */
 	uint64_t ipv4_ms;  /* spared IPv6 */
+	uint64_t plain_ms; /* TLS fails with a host of it: plaintext where that is allowed */
 };
 
 /* "up", "down", "probing", "paused". */

@@ -318,6 +318,8 @@ static void put_learned(struct facts *f)
 		put(f, learned, "wants one domain a message");
 	if (s->ipv4_until > now_ms())
 		put(f, learned, "refuses mail over IPv6");
+	if (s->plain_until > now_ms())
+		put(f, learned, "TLS fails with a host of it: plaintext, unless TLS is required");
 	if (s->throttle.ceiling)
 		put(f, learned, "stands %u connections, not more", s->throttle.ceiling);
 	if (s->steps_ms)

@@ -19,6 +19,7 @@
 #include "qmgr/message.h"
 #include "qmgr/reclaim.h"
 #include "qmgr/segments.h"
+#include "qmgr/site.h"
 #include "qmgr/spool.h"
 
 static struct {
@@ -273,6 +274,19 @@ static void on_copied(struct chan *chan, union msg_any *m, void *arg)
 	cat_copied(arg, m->deliver_copied.copy);
 }
 
+/* on_plain - TLS with a host fails: the other workers needn't find out for themselves */
+static void on_plain(struct chan *chan, union msg_any *m, void *arg)
+{
+	const struct msg_deliver_plain *p = &m->deliver_plain;
+	struct worker *w;
+	(void)arg;
+	site_breaks_tls(p->site, p->ms);
+	DL_FOREACH (links.workers, w) {
+		if (w->chan != chan)
+			CHAN_SEND(w->chan, deliver_plain_too, .host = p->host, .port = p->port);
+	}
+}
+
 /* on_worker_closed - it is gone; all its results were heard */
 static void on_worker_closed(struct chan *chan, void *arg)
 {
@@ -302,6 +316,7 @@ static const struct chan_handlers worker_handlers = {
 	    [MSG_deliver_connect] = on_connect,
 	    [MSG_deliver_copying] = on_copying,
 	    [MSG_deliver_copied] = on_copied,
+	    [MSG_deliver_plain] = on_plain,
 	},
     .closed = on_worker_closed,
 };

@@ -467,6 +467,7 @@ void site_reconfigure(void)
 	HASH_ITER (hh, sites, site, tmp) {
 		struct conf_rate was = site->limits.rate;
 		set_limits(site);
+		site->plain_until = 0; /* as the workers forget it */
 		if (memcmp(&was, &site->limits.rate, sizeof(was)))
 			site->rate = (struct rate){0};
 	}

@@ -15,12 +15,14 @@
 
 #include "lib/child.h"
 #include "lib/log.h"
+#include "lib/str.h"
 #include "qmgr/alarm.h"
 #include "qmgr/class.h"
 #include "qmgr/dest.h"
 #include "qmgr/dispatch.h"
 #include "qmgr/fallback.h"
 #include "qmgr/keep.h"
+#include "qmgr/keys.h"
 #include "qmgr/message.h"
 #include "qmgr/now.h"
 #include "qmgr/schedule.h"
@@ -302,6 +304,16 @@ void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
 		site_trouble(site, THROTTLE_ENTRY);
 	else
 		site_down(site, site_verdict_name(verdict));
+}
+
+/* site_breaks_tls - the workers know which host it is */
+void site_breaks_tls(struct msg_bytes name, uint32_t ms)
+{
+	char text[KEYS_DEST_MAX + 1];
+	struct site *site =
+	    str_copy_n(text, sizeof(text), name.data, name.len) ? NULL : site_find(text);
+	if (site)
+		site->plain_until = now_ms() + (ms < SITE_PLAIN_MAX_MS ? ms : SITE_PLAIN_MAX_MS);
 }
 
 /* site_refuses_ipv6 - the other way at once: what was refused was no word about the mail */

@@ -32,16 +32,17 @@
 #define SITE_NOTICE             "notice"
 #define SITE_LOCAL_CONNECTIONS  10
 #define SITE_NOTICE_CONNECTIONS 4
-#define SITE_PROBE_FIXED_MS     120000 /* a fixed hop is probed at least so often */
-#define SITE_PROBE_OURS_MS      5000   /* so are our own sites */
-#define SITE_FLUSH_MS           1000   /* between two probes that were asked for */
+#define SITE_PROBE_FIXED_MS     120000   /* a fixed hop is probed at least so often */
+#define SITE_PROBE_OURS_MS      5000     /* so are our own sites */
+#define SITE_FLUSH_MS           1000     /* between two probes that were asked for */
 #define SITE_IPV4_MS            86400000 /* how long a site that refuses IPv6 is spared it */
-#define SITE_RESERVE_FROM       3      /* connections from which on urgent mail has its own */
-#define POOL_TARGETS_MAX        8      /* hosts of an ordered list */
-#define POOL_WINDOW             4      /* jobs a connection has at a time */
-#define POOL_WINDOW_WIDE        9      /* where many messages are in flight on it: at most */
-#define SITES_IDLE              4096   /* known ones beyond which those with nothing to do go */
-#define SITE_PACED_MAX          1000   /* up to so many messages a second each goes when it's due */
+#define SITE_PLAIN_MAX_MS       86400000 /* a worker can't say that TLS fails for longer */
+#define SITE_RESERVE_FROM       3        /* connections from which on urgent mail has its own */
+#define POOL_TARGETS_MAX        8        /* hosts of an ordered list */
+#define POOL_WINDOW             4        /* jobs a connection has at a time */
+#define POOL_WINDOW_WIDE        9        /* where many messages are in flight on it: at most */
+#define SITES_IDLE              4096     /* known ones beyond which those with nothing to do go */
+#define SITE_PACED_MAX          1000 /* up to so many messages a second each goes when it's due */
 
 struct conn;
 struct dest;
@@ -86,9 +87,10 @@ struct site {
 	struct rate rate;
 	uint64_t probe_interval, probe_at;
 	uint64_t down_since;
-	uint64_t flushed; /* its last probe by site_flush() */
+	uint64_t flushed;         /* its last probe by site_flush() */
 	uint64_t full_until;      /* our own limit was met: none is opened before */
 	uint64_t ipv4_until;      /* it refused us over IPv6: IPv4 only until then; 0: both */
+	uint64_t plain_until;     /* TLS with a host of it fails: deliver/secure.h; 0: it doesn't */
 	struct trouble *trouble;  /* the last one; NULL: none */
 	struct pool *probe_pool;  /* what failed last */
 	struct alarm *timer;      /* probe, or the next try to open one more; qmgr/alarm.h */
@@ -114,7 +116,7 @@ struct pool {
 	uint8_t tls;              /* enum conf_tls */
 	bool by_mx, kicked;
 	uint8_t blocked; /* enum event_wait: what its ready recipients wait for, for qmgr/trace.h */
-	bool wide; /* a connection of it has had use for more than POOL_WINDOW jobs */
+	bool wide;       /* a connection of it has had use for more than POOL_WINDOW jobs */
 	uint8_t ntargets, target; /* the one in use */
 	uint8_t scouts;           /* on their way to the first one: qmgr/fallback.h */
 	uint32_t back_ms;         /* distance of scouts */
@@ -166,6 +168,9 @@ void site_failed(struct pool *pool, enum open_verdict verdict, uint16_t code,
     struct msg_bytes status, struct msg_bytes host, struct msg_bytes text);
 /* It refuses what comes over IPv6: IPv4 at once, and for SITE_IPV4_MS. */
 void site_refuses_ipv6(struct pool *pool, struct msg_bytes host, struct msg_bytes text);
+/* A host of the site of that name gets plaintext where TLS is only an opportunity: for the tools.
+ */
+void site_breaks_tls(struct msg_bytes name, uint32_t ms);
 /* A connection stands. */
 void site_opened(struct pool *pool);
 /* A connection is gone: if that was the probe without a word, there is another one. */

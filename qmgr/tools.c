@@ -198,6 +198,7 @@ static void view_site(const struct site *site, struct query_site *out)
 	    .trouble_ms = site->trouble ? site->trouble->at_ms : 0,
 	    .steps_ms = steps_until(site),
 	    .ipv4_ms = site->ipv4_until > now_ms() ? site->ipv4_until : 0,
+	    .plain_ms = site->plain_until > now_ms() ? site->plain_until : 0,
 	    .trouble = msg_str(site->trouble ? site->trouble->text : "")};
 	for (const struct pool *pool = site->pools; pool; pool = pool->next) {
 		const struct dest *dest;

@@ -1,4 +1,5 @@
 """TLS on both sides: what clients are offered, and what next hops have to show."""
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -487,6 +489,31 @@ def test_what_failed_is_remembered(house):
     sink.wait(5)
     assert [line for _, line in sink.commands].count("STARTTLS") == 1
     b.wait_log(r"tls_failed host=127\.0\.0\.1 port=\d+ reason=")
+    b.stop()
+
+
+def test_all_workers_remember(house):
+    """What one worker found the others needn't find out; a person sees it, and a reload forgets it."""
+    sink = house.sink(tls=Authority(house).server(LOCAL), starttls="close")
+    b = house.baton(route=sink, workers=4, site="messages_per_connection = 1  connections = 4")
+
+    def handshakes():
+        return [line for _, line in sink.commands].count("STARTTLS")
+
+    def send(n):
+        before = len(sink.messages)
+        b.smtp().send_batch([("a@client.example.test", f"b{i}@other.test", BODY) for i in range(n)])
+        sink.wait(before + n)
+    send(1)
+    assert handshakes() == 1
+    site = wait_for(lambda: [s for s in map(json.loads, b.ctl("sites", "--json").splitlines()) if s["plaintext_until"]], 5)[0]
+    assert time.time() + 1700 < site["plaintext_until"] < time.time() + 1900
+    assert re.search(r"plaintext until [^ ]+ [^ ]+, for TLS fails", b.ctl("status")), b.ctl("status")
+    send(40)
+    assert handshakes() == 1
+    b.ctl("reload")
+    send(1)
+    assert handshakes() == 2
     b.stop()
 
 
