@@ -131,7 +131,13 @@ def test_figures_outlive_processes(house, hop):
     for role in ("smtpd", "smtpd", "qmgr"):
         old = e.b.pids(role)
         e.b.kill(role)
-        wait_for(lambda: len(e.b.pids(role)) == len(old) and e.b.pids(role) != old, 15)
+
+        def another():
+            now = e.b.pids()
+            another.__doc__ = f"another {role} than one of {old}: {now}"
+            mine = sorted(p for p in now if now[p] == role)
+            return len(mine) == len(old) and mine != old
+        wait_for(another, 15)
     s = wait_for(lambda: (s := e.scrape())["baton_processes"]['role="smtpd"'] == 2 and s, 15)
     assert s["baton_queue_delivered_total"][""] == 1 and s["baton_smtp_messages_accepted_total"][""] == 1
     assert s["baton_site_recipients_total"][f'site="[127.0.0.1]:{hop.port}",outcome="delivered"'] == 1
