@@ -46,8 +46,7 @@ static struct {
 	int err;
 	uint64_t next, committed;
 	bool running, stuck, soon, all;
-	bool result;  /* one was taken since the last form() */
-	bool refused; /* somebody was told that it is full */
+	bool result; /* one was taken since the last form() */
 	struct event *tick;
 	struct loop_task now;
 } b;
@@ -217,9 +216,7 @@ bool batch_stuck(void)
 /* batch_full - enough for one transaction */
 bool batch_full(void)
 {
-	bool full = b.dirty.rcpts.n >= BATCH_FULL;
-	b.refused |= full;
-	return full;
+	return b.dirty.rcpts.n >= BATCH_FULL;
 }
 
 /* batch_idle - nothing is left to be written */
@@ -289,9 +286,7 @@ static void form(void)
 		log_fatal("out of memory for a transaction");
 	b.next++;
 	work_submit(work_index, &b.work);
-	if (b.refused)
-		dispatch_all();
-	b.refused = false;
+	dispatch_held();
 }
 
 /* run_commit - on the index thread */

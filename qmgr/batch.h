@@ -77,7 +77,7 @@ void batch_give_up(int err, const char *what) __attribute__((noreturn));
 /*
  * Whether the next transaction has enough: LMDB holds each page that it changes in memory until it
  * is committed (and keeps that memory), and a recipient's rows are on three. Who is told so gives
- * out no job; dispatch_all() comes when the transaction has begun.
+ * out no job; dispatch_held() comes when the transaction has begun.
  */
 bool batch_full(void);
 

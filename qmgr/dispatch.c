@@ -38,6 +38,7 @@ static void kick(struct loop_task *task);
 static struct {
 	bool open;
 	struct pool *kicked;
+	struct pool *held;
 	struct loop_task task;
 	unsigned jobs;
 } d = {.task = {.run = kick}};
@@ -77,14 +78,21 @@ static void enlist(struct conn *conn)
 		crowd_idle(conn);
 }
 
-/* has_room - whether it may get another job, of its own account and its worker's */
-static bool has_room(const struct conn *conn)
+/* hold - its connections have room, but what becomes of jobs has to be written first */
+static void hold(struct pool *pool)
 {
-	const struct worker *w = conn->worker;
-	return conn->njobs < conn->window && w->njobs + unsettled_count(w) < WORKER_CREDIT;
+	if (!pool->held)
+		DL_APPEND2(d.held, pool, held_prev, held_next);
+	pool->held = true;
 }
 
-/* emptiest - the connection with the fewest jobs whose worker has credit */
+/* has_credit - whether the worker may have another job or result that isn't settled */
+static bool has_credit(const struct worker *w)
+{
+	return w->njobs + unsettled_count(w) < WORKER_CREDIT;
+}
+
+/* emptiest - the connection with the fewest jobs that may get another one now */
 static struct conn *emptiest(struct pool *pool)
 {
 	unsigned window = site_window(pool->site),
@@ -92,8 +100,14 @@ static struct conn *emptiest(struct pool *pool)
 	struct conn *conn;
 	for (unsigned i = 0; i < window && i < lists; i++) {
 		DL_FOREACH (pool->conns[i], conn) {
-			if (has_room(conn))
+			if (conn->njobs >= conn->window)
+				continue;
+			bool full = batch_full();
+			if (!full && has_credit(conn->worker))
 				return conn;
+			hold(pool);
+			if (full)
+				return NULL;
 		}
 	}
 	return NULL;
@@ -275,8 +289,7 @@ static void feed(struct pool *pool)
 	if (crowd_yield(pool))
 		dispatch_close(pool);
 	fallback_look(pool);
-	while (
-	    pool->nready && !batch_full() && (conn = emptiest(pool)) && site_rate_ready(pool->site))
+	while (pool->nready && (conn = emptiest(pool)) && site_rate_ready(pool->site))
 		give(pool, conn);
 	if (!pool->nready || pool->conns[0])
 		return;
@@ -296,7 +309,7 @@ static void kick(struct loop_task *task)
 		pool->kicked = false;
 		if (d.open) {
 			feed(pool);
-			trace_pool(pool, turns_first(pool));
+			trace_pool(pool);
 		}
 		if (!pool->nconns && !pool->nready)
 			site_forget(pool->site); /* the pool with it */
@@ -325,6 +338,24 @@ void dispatch_all(void)
 			if (pool->nready)
 				dispatch_pool(pool);
 		}
+	}
+}
+
+/* dispatch_forget - out of the lists */
+void dispatch_forget(struct pool *pool)
+{
+	if (pool->held)
+		DL_DELETE2(d.held, pool, held_prev, held_next);
+	pool->held = false;
+}
+
+/* dispatch_held - from the last one, for kick() begins with who was put there last */
+void dispatch_held(void)
+{
+	while (d.held) {
+		struct pool *pool = d.held->held_prev;
+		dispatch_forget(pool);
+		dispatch_pool(pool);
 	}
 }
 

@@ -72,8 +72,12 @@ bool dispatch_scout(struct pool *pool);
 bool dispatch_close(struct pool *pool);
 /* That one, after what it has on the wire. */
 void dispatch_close_conn(struct conn *conn);
-/* All pools: a worker came, or jobs may be given out again. */
+/* All pools: a worker came, or jobs may be given out. */
 void dispatch_all(void);
+/* Those that got no job for want of room in a transaction, or of a worker's credit: first come. */
+void dispatch_held(void);
+/* The pool goes away. */
+void dispatch_forget(struct pool *pool);
 
 /* From deliver. */
 void dispatch_opened(struct worker *worker, const struct msg_deliver_opened *m);

@@ -382,6 +382,7 @@ void site_bind_trouble(struct dest *dest, const char *text)
 static void free_pool(struct pool *pool)
 {
 	crowd_forget(pool);
+	dispatch_forget(pool);
 	DL_DELETE(pool->site->pools, pool);
 	if (pool->site->probe_pool == pool)
 		pool->site->probe_pool = NULL;

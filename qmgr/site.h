@@ -114,7 +114,7 @@ struct pool {
 	struct pool *next, *prev; /* of the site */
 	uint8_t transport;        /* enum transport */
 	uint8_t tls;              /* enum conf_tls */
-	bool by_mx, kicked;
+	bool by_mx, kicked, held;
 	uint8_t blocked; /* enum event_wait: what its ready recipients wait for, for qmgr/trace.h */
 	bool wide;       /* a connection of it has had use for more than POOL_WINDOW jobs */
 	uint8_t ntargets, target; /* the one in use */
@@ -129,7 +129,8 @@ struct pool {
 	struct conn
 	    *conns[POOL_WINDOW + 1]; /* open, by the jobs they have: lists; the last: or more */
 	struct pool *kick_next;      /* of those that are looked at at the end of the turn */
-	struct crowd_place place;    /* in the line for a connection */
+	struct pool *held_next, *held_prev; /* of those that transactions are in the way of */
+	struct crowd_place place;           /* in the line for a connection */
 };
 
 /* -- making */

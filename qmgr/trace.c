@@ -10,6 +10,7 @@
 #include "qmgr/member.h"
 #include "qmgr/message.h"
 #include "qmgr/site.h"
+#include "qmgr/turns.h"
 
 /* trace_taken - and who is the first one */
 void trace_taken(const struct message *msg)
@@ -65,15 +66,15 @@ static enum event_wait blocks(const struct pool *pool)
 }
 
 /* trace_pool - who comes later is told by trace_ready() */
-void trace_pool(struct pool *pool, const struct rcpt *first)
+void trace_pool(struct pool *pool)
 {
 	bool was = pool->blocked;
 	pool->blocked = EVENT_WAIT_NONE;
-	if (!first || !events_mine)
+	if (!pool->nready || !events_mine)
 		return;
 	pool->blocked = (uint8_t)blocks(pool);
 	if (!was)
-		waits(first, pool->blocked, pool->site->name, "");
+		waits(turns_first(pool), pool->blocked, pool->site->name, "");
 }
 
 /* trace_connecting - no message's yet */

@@ -27,8 +27,8 @@ void trace_parked(const struct rcpt *rcpt);
 /* It was put among the ready ones of its destination. */
 void trace_ready(const struct rcpt *rcpt);
 
-/* What stops the pool's ready recipients (first: whose turn it is, NULL: none are left). */
-void trace_pool(struct pool *pool, const struct rcpt *first);
+/* What stops the pool's ready recipients, said of the one whose turn it is. */
+void trace_pool(struct pool *pool);
 
 /* A connection is ordered from a worker; a job is given to one. */
 void trace_connecting(const struct conn *conn, struct msg_bytes host);

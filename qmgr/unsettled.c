@@ -12,8 +12,6 @@
 #include "qmgr/links.h"
 #include "qmgr/segments.h"
 
-static bool full; /* a worker was out of credit */
-
 /* unsettled_at - an entry of the ring */
 struct unsettled *unsettled_at(struct worker *w, uint64_t position)
 {
@@ -50,8 +48,6 @@ uint64_t unsettled_add(
 	    (struct unsettled){.seq = seq, .segment = seg, .offset = offset, .batch = batch};
 	if (seg)
 		seg->refs++;
-	if (unsettled_count(w) == WORKER_CREDIT)
-		full = true;
 	return w->unsettled.tail++;
 }
 
@@ -83,10 +79,7 @@ void unsettled_commit(void)
 		if (w->unsettled.head < w->unsettled.tail)
 			batch_result(); /* what waits for an older record of its segment */
 	}
-	if (full) {
-		full = false;
-		dispatch_all();
-	}
+	dispatch_held();
 }
 
 /* unsettled_drop - the worker is gone */
