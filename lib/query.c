@@ -202,6 +202,14 @@ bool query_filter_empty(const struct query_filter *f)
 	       !f->state && !f->nids;
 }
 
+/* query_filter_everything - `all`, and nothing else */
+bool query_filter_everything(const struct query_filter *f)
+{
+	struct query_filter rest = *f;
+	rest.all = false;
+	return f->all && query_filter_empty(&rest);
+}
+
 /* query_match - a pattern with `*` against text; linear in both, by going back to the last `*` */
 bool query_match(struct msg_bytes pattern, const char *text, size_t len)
 {

@@ -113,6 +113,8 @@ int query_filter_get(struct msg_bytes in, struct query_filter *filter, uint64_t 
 
 /* Whether the filter names anything at all: what a changing verb insists on. */
 bool query_filter_empty(const struct query_filter *filter);
+/* Whether all is asked for, and nothing narrows it. */
+bool query_filter_everything(const struct query_filter *filter);
 
 /* Whether text matches a pattern as above. */
 bool query_match(struct msg_bytes pattern, const char *text, size_t len);

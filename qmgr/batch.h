@@ -22,7 +22,7 @@
 #define BATCH_AGE_MS   50   /* what lives longer than this after being read gets rows */
 #define BATCH_SYNC_MS  1000 /* without a commit for so long, the index is synced */
 #define BATCH_RETRY_MS 1000 /* between tries of a commit that finds no space */
-#define BATCH_FULL     2500 /* recipients marked; then it is committed, and no job is given out */
+#define BATCH_FULL     1800 /* recipients marked; then it is committed, and no job is given out */
 
 struct rcpt;
 struct message;

@@ -33,6 +33,8 @@ struct query {
 	void *arg;
 	struct event *timer;
 	bool change, dry_run, rows_wanted, why;
+	bool
+	    everything; /* a flush of all mail of all users: what is due anyway stays where it is */
 	enum query_verb verb;
 	struct owner owner;
 	struct query_filter filter;
@@ -43,15 +45,18 @@ struct query {
 	uint32_t at_number;
 	size_t at_index; /* in ids */
 	struct rows rows;
-	unsigned slow; /* of them: those to be changed */
+	unsigned slow;   /* of them: those to be changed */
+	unsigned passed; /* not among them: due anyway */
 	bool more;
 	int err;
 	bool missed;      /* rows that had ended by the time they were looked at */
 	unsigned repeats; /* walks that found nothing but those */
 	/* the answer */
 	struct query_totals totals;
-	uint64_t flying;      /* changed, but a worker has them */
-	unsigned uncommitted; /* changed since the last commit that was waited for */
+	uint64_t flying;        /* changed, but a worker has them */
+	unsigned uncommitted;   /* changed since the last commit that was ordered */
+	struct batch_wait wave; /* that commit */
+	bool waving, stalled;   /* it isn't through; and enough was changed for another one */
 	uint64_t last_id;
 	struct query_rows out;
 	uint64_t out_id; /* of the open row; 0: none */
@@ -99,7 +104,25 @@ static bool rcpt_matches(const struct query *q, const struct row_rcpt *row)
 static bool full(const struct query *q)
 {
 	uint32_t most = q->verb == QUERY_FLUSH ? QUERY_SLICE_FLUSH : QUERY_SLICE_RCPTS;
-	return q->rows.n >= most || q->slow >= QUERY_SLICE_APPLY;
+	return q->rows.n >= most || q->slow >= QUERY_SLICE_APPLY || q->passed >= QUERY_SLICE_PASS;
+}
+
+/*
+ * passes - of a flush of everything all is counted here, and what is due is left alone: the loop
+ * would find it, look up its destination and do no more than verbs_end() does for all of them.
+ */
+static bool passes(struct query *q, uint64_t id, const struct row_rcpt *rcpt)
+{
+	if (!q->everything)
+		return false;
+	if (!stage_aside(rcpt->stage) && rcpt->order != ORDER_HOLD) {
+		q->totals.recipients++;
+		q->totals.messages += id != q->last_id;
+		q->last_id = id;
+	}
+	bool due = rcpt->due_ms <= q->now;
+	q->passed += due;
+	return due;
 }
 
 /* on_rcpt - a recipient's row in order; the message is looked at with its first one */
@@ -126,6 +149,8 @@ static int on_rcpt(struct msg_bytes key, struct msg_bytes value, struct msg_byte
 		q->more = true;
 		return 1;
 	}
+	if (passes(q, id, &rcpt))
+		return 0;
 	err = index_get(TABLE_MSG, mkey, keys_msg(mkey, id), &msg);
 	if (!err)
 		err = keys_get_msg_row(msg.data, msg.len, &row);
@@ -156,7 +181,7 @@ static void run_slice(struct work *work)
 {
 	struct query *q = (struct query *)work;
 	q->more = false;
-	q->slow = 0;
+	q->slow = q->passed = 0;
 	q->err = index_read_begin();
 	if (q->err)
 		return;
@@ -232,6 +257,17 @@ static bool wanted(const struct query *q, const struct query_rcpt *rcpt, const s
 	return !q->change || verbs_concern(q->verb, at);
 }
 
+/* count - what the answer ends with */
+static void count(struct query *q, const struct row *row)
+{
+	q->totals.recipients++;
+	if (row->id != q->last_id) {
+		q->totals.messages++;
+		q->totals.bytes += row->msg.plain_len;
+	}
+	q->last_id = row->id;
+}
+
 /* one - a row that the index thread found */
 static void one(struct query *q, const struct row *row)
 {
@@ -244,12 +280,8 @@ static void one(struct query *q, const struct row *row)
 	}
 	if (!wanted(q, &rcpt, &at))
 		return;
-	q->totals.recipients++;
-	if (row->id != q->last_id) {
-		q->totals.messages++;
-		q->totals.bytes += row->msg.plain_len;
-	}
-	q->last_id = row->id;
+	if (!q->everything)
+		count(q, row);
 	if (q->change && !q->dry_run) {
 		if (verbs_wake(q->verb, &at))
 			return;
@@ -338,6 +370,29 @@ static void last_slice(struct query *q)
 	finish(q);
 }
 
+static void again(evutil_socket_t fd, short what, void *arg);
+
+/* on_wave - what was changed is in the index */
+static void on_wave(struct batch_wait *wait)
+{
+	struct query *q = (struct query *)((char *)wait - offsetof(struct query, wave));
+	q->waving = false;
+	if (!q->stalled)
+		return;
+	q->stalled = false;
+	again(-1, 0, q);
+}
+
+/* order_commit - of what was changed so far, while the walk goes on: so each transaction has some
+ */
+static void order_commit(struct query *q)
+{
+	q->uncommitted = 0;
+	q->waving = true;
+	q->wave.done = on_wave;
+	batch_wait(&q->wave, false);
+}
+
 /* again - the next slice, once the tool has read */
 static void again(evutil_socket_t fd, short what, void *arg)
 {
@@ -347,10 +402,11 @@ static void again(evutil_socket_t fd, short what, void *arg)
 		finish(q);
 	} else if (q->chan && chan_backlog(q->chan) > QUERY_BACKLOG) {
 		event_add(q->timer, &(struct timeval){.tv_usec = QUERY_PAUSE_MS * 1000});
-	} else if (q->uncommitted >= QUERY_UNCOMMITTED) {
-		q->uncommitted = 0;
-		batch_wait(&q->wait, false);
+	} else if (q->uncommitted >= QUERY_UNCOMMITTED && q->waving) {
+		q->stalled = true;
 	} else {
+		if (q->uncommitted >= QUERY_UNCOMMITTED)
+			order_commit(q);
 		wire_out_reset(&q->rows.out);
 		q->rows.n = 0;
 		q->rows.last_id = 0;
@@ -445,6 +501,7 @@ struct query *query_change(struct chan *chan, const struct msg_tool_change *m,
 	q->change = true;
 	q->verb = m->verb;
 	q->dry_run = m->dry_run;
+	q->everything = m->verb == QUERY_FLUSH && owner->all && query_filter_everything(&q->filter);
 	start(q);
 	return q;
 }

@@ -15,8 +15,9 @@
 
 #define QUERY_SLICE_RCPTS 1000       /* recipients of one slice of a listing */
 #define QUERY_SLICE_FLUSH 2000       /* of a flush, which leaves most where they are */
+#define QUERY_SLICE_PASS  20000      /* of a flush of everything, on the index thread alone */
 #define QUERY_SLICE_APPLY 1000       /* of one that changes them: a few ms in the loop */
-#define QUERY_UNCOMMITTED 2400       /* changed recipients in memory; then a commit is waited for */
+#define QUERY_UNCOMMITTED 1000       /* changed recipients of a commit; as many may wait */
 #define QUERY_BACKLOG     (1u << 20) /* bytes that may wait for a tool that reads slowly */
 #define QUERY_REPEATS     3          /* walks more, where one found only what has ended */
 #define QUERY_PAUSE_MS    5          /* then it is looked at again after so long */

@@ -326,12 +326,13 @@ bool verbs_apply(enum query_verb verb, const struct row *row)
 	return at_once;
 }
 
-/* verbs_end - a flush of everything also probes what is down without mail in sight */
+/* verbs_end - a flush of everything probes all that is down, with mail in sight or without */
 void verbs_end(enum query_verb verb, const struct query_filter *filter)
 {
-	struct site *site;
 	if (verb != QUERY_FLUSH || !filter->all)
 		return;
-	for (site = site_first(); site; site = site->hh.next)
+	for (struct site *site = site_first(); site; site = site->hh.next)
 		site_flush(site);
+	for (struct dest *dest = dest_first(); dest; dest = dest->hh.next)
+		dest->probe |= dest->state != DEST_BOUND;
 }

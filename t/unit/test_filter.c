@@ -190,9 +190,24 @@ static void test_pauses(void **state)
 	assert_string_equal(query_wait_name(QUERY_WAIT_DOWN), "down");
 }
 
+/* All, and nothing that narrows it. */
+static void test_everything(void **state)
+{
+	(void)state;
+	struct query_filter f = {.all = true};
+	assert_true(query_filter_everything(&f));
+	f.older_ms = 1;
+	assert_false(query_filter_everything(&f));
+	f = (struct query_filter){.all = true, .domain = msg_str("*")};
+	assert_false(query_filter_everything(&f));
+	f = (struct query_filter){0};
+	assert_false(query_filter_everything(&f));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_everything),
 	    cmocka_unit_test(test_patterns),
 	    cmocka_unit_test(test_words),
 	    cmocka_unit_test(test_wire),
