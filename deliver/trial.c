@@ -21,6 +21,7 @@
 #include "deliver/sasl.h"
 #include "deliver/secure.h"
 #include "deliver/trial_hosts.h"
+#include "lib/addr.h"
 #include "lib/child.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -337,14 +338,12 @@ static const struct conf_route *titled(const struct conf *conf, const char *titl
 /* taken_by - the route that mail to this recipient takes */
 static const struct conf_route *taken_by(const struct trial *t, const char *to)
 {
-	const char *at = strrchr(to, '@');
-	char local[ADDRESS_SIZE], domain[DNS_NAME_SIZE];
-	if (!at || str_copy_n(local, sizeof(local), to, (size_t)(at - to)) ||
-	    dns_name_clean(at + 1, strlen(at + 1), domain)) {
+	char local[ADDRESS_SIZE], domain[ADDRESS_SIZE];
+	addr_split(to, local, domain, sizeof(local));
+	if (!domain[0]) {
 		fprintf(stderr, "%s is no address of a recipient\n", to);
 		return NULL;
 	}
-	str_lower(local, local, strlen(local));
 	return conf_route(t->conf, t->from, local, domain);
 }
 

@@ -8,7 +8,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/addr.h"
 #include "lib/str.h"
+
+#define ADDRESS_SIZE 512
 
 /* add_tcp - one more, with its addresses */
 static void add_tcp(struct trial_hosts *out, const struct conf *conf,
@@ -62,18 +65,24 @@ static void add_unix(struct trial_hosts *out, const struct conf_target *target)
 static void add_mx(struct trial_hosts *out, const struct conf *conf,
     const struct conf_target *target, const char *to)
 {
-	const char *at = to ? strrchr(to, '@') : NULL;
+	char local[ADDRESS_SIZE], domain[ADDRESS_SIZE] = "";
 	struct trial_mx mx;
-	if (!at || dns_name_clean(at + 1, strlen(at + 1), out->domain)) {
+	if (to)
+		addr_split(to, local, domain, sizeof(local));
+	if (!domain[0] || str_copy(out->domain, sizeof(out->domain), domain)) {
 		snprintf(out->why, sizeof(out->why),
 		    "it goes to the MX hosts of each recipient's domain: name one with --to "
 		    "ADDRESS");
 		return;
 	}
-	trial_lookup_mx(conf, out->domain, &mx);
+	out->by_mx = true;
+	if (domain[0] == '[') { /* an address literal is its own host (RFC 5321 §4.1.3) */
+		add_tcp(out, conf, target, domain, (uint16_t)conf->deliver.port);
+		return;
+	}
+	trial_lookup_mx(conf, domain, &mx);
 	if (!mx.n)
 		snprintf(out->why, sizeof(out->why), "no MX hosts of %s: %s", out->domain, mx.why);
-	out->by_mx = true;
 	for (unsigned i = 0; i < mx.n; i++)
 		add_tcp(out, conf, target, mx.v[i].name, (uint16_t)conf->deliver.port);
 }

@@ -9,6 +9,15 @@
 
 static struct chan *keeper, *dnscache;
 
+/* on_closed - asked again through the next link, for which arg is the place */
+static void on_closed(struct chan *chan, void *arg)
+{
+	struct chan **place = arg;
+	if (*place == chan)
+		*place = NULL;
+	chan_free(chan);
+}
+
 /* on_expanded - EXPAND's answer */
 static void on_expanded(struct chan *chan, union msg_any *m, void *arg)
 {
@@ -24,18 +33,9 @@ static void on_name(struct chan *chan, union msg_any *m, void *arg)
 	owner_answer(&m->keeper_name_is);
 }
 
-/* on_keeper_closed - asked again through the next link */
-static void on_keeper_closed(struct chan *chan, void *arg)
-{
-	(void)arg;
-	if (keeper == chan)
-		keeper = NULL;
-	chan_free(chan);
-}
-
 static const struct chan_handlers keeper_handlers = {
     .on = {[MSG_keeper_expand_is] = on_expanded, [MSG_keeper_name_is] = on_name},
-    .closed = on_keeper_closed,
+    .closed = on_closed,
 };
 
 /* on_site - SITE's answer */
@@ -53,18 +53,9 @@ static void on_back(struct chan *chan, union msg_any *m, void *arg)
 	lookup_back();
 }
 
-/* on_dnscache_closed - asked again through the next link */
-static void on_dnscache_closed(struct chan *chan, void *arg)
-{
-	(void)arg;
-	if (dnscache == chan)
-		dnscache = NULL;
-	chan_free(chan);
-}
-
 static const struct chan_handlers dnscache_handlers = {
     .on = {[MSG_dns_site_is] = on_site, [MSG_dns_back] = on_back},
-    .closed = on_dnscache_closed,
+    .closed = on_closed,
 };
 
 /* asked_keeper - NULL while there is none */
@@ -84,7 +75,7 @@ static void replace(struct chan **chan, enum role role, unsigned instance,
     const struct chan_handlers *handlers, int fd)
 {
 	chan_free(*chan);
-	*chan = chan_new(fd, ROLE_QMGR, role, instance, handlers, NULL);
+	*chan = chan_new(fd, ROLE_QMGR, role, instance, handlers, chan);
 	if (!*chan)
 		log_fatal("out of memory for a link");
 }

@@ -131,6 +131,8 @@ def test_by_mx(house):
     assert code == 0 and out.index("one.good.test port") < out.index("TCP        FAILED") < out.index("two.good.test port"), out
     assert "DNS        127.0.0.1 (dnscache)" in out and "<c@good.test> would get mail" in out, out
     assert "Many networks let nobody connect to port 25" in out, out
+    code, out = trial("c@[127.0.0.1]")
+    assert code == 0 and "[127.0.0.1] port" in out and "<c@[127.0.0.1]> would get mail" in out, out
     code, out = trial("c@bare.test")
     assert code == 0 and "bare.test port" in out, out
     for to, words in (("c@null.test", "no MX hosts of null.test: nullmx"), ("c@absent.test", "no MX hosts of absent.test: "),
